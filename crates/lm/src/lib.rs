@@ -1,0 +1,112 @@
+//! What any language model can be asked: the one interface between models and measurements.
+//!
+//! Requests are in *tokens*, because where a prompt ends and an answer begins is a choice of the measurement (the
+//! boundary rule), not of the model; the tokenizer is part of the interface so that the choice can be made outside.
+//! A score keeps every token's log-probability: accuracy, p^L or Brier are views computed later.
+
+/// The number of a token in a model's vocabulary.
+pub type TokenId = u32;
+
+/// Text to tokens and back. `decode(encode(text)) == text` wherever `encode` succeeds.
+pub trait Tokenizer: Send + Sync {
+    /// Tokens of `text`, without any special tokens added.
+    fn encode(&self, text: &str) -> Result<Vec<TokenId>, Error>;
+    /// The text of `tokens`; what is no valid UTF-8 becomes U+FFFD.
+    fn decode(&self, tokens: &[TokenId]) -> String;
+    /// Number of tokens in the vocabulary.
+    fn vocabulary(&self) -> usize;
+    /// A hash of everything that determines `encode` and `decode`, in hex.
+    fn identity(&self) -> String;
+}
+
+/// One question to a model: how likely is `continuation` after `context`?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScoreRequest {
+    /// What the model has read; not empty (a model of ours has no beginning-of-text token: the first token of a text
+    /// has no probability).
+    pub context: Vec<TokenId>,
+    /// What is scored; not empty.
+    pub continuation: Vec<TokenId>,
+}
+
+/// The answer to a [`ScoreRequest`]: one entry for each token of the continuation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Score {
+    /// Natural-log probability of each continuation token given all before it.
+    pub logprobs: Vec<f32>,
+    /// The most probable token at each position (lowest id on ties), given the *true* tokens before it.
+    pub argmax: Vec<TokenId>,
+}
+
+impl Score {
+    /// Summed log-probability, in nats.
+    pub fn total(&self) -> f64 {
+        self.logprobs.iter().map(|&x| f64::from(x)).sum()
+    }
+}
+
+/// A request to continue `context` greedily.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GenerateRequest {
+    /// What the model has read; not empty.
+    pub context: Vec<TokenId>,
+    /// At most this many tokens are generated.
+    pub max_tokens: usize,
+    /// Generation ends before any of these tokens; the stop token is not part of the answer.
+    pub stop: Vec<TokenId>,
+}
+
+/// What a model can do, so that a measurement is refused before it starts rather than answered by chance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The longest context plus continuation, in tokens.
+    pub context: usize,
+    /// Log-probabilities of given continuations are available.
+    pub scores: bool,
+    /// Text can be generated.
+    pub generates: bool,
+}
+
+/// A language model.
+pub trait LanguageModel: Send + Sync {
+    /// What this model can do.
+    fn capabilities(&self) -> Capabilities;
+    /// Its tokenizer.
+    fn tokenizer(&self) -> &dyn Tokenizer;
+    /// Scores each request. Results are in the order of the requests and do not depend on how they are batched.
+    fn score(&self, requests: &[ScoreRequest]) -> Result<Vec<Score>, Error>;
+    /// Continues each context greedily, in the order of the requests.
+    fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Vec<TokenId>>, Error>;
+}
+
+/// Why a model did not answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Text that the tokenizer has no token for.
+    #[error(
+        "the tokenizer has no token for {text:?} at byte {at}: use a tokenizer that covers the text, or change the text"
+    )]
+    NoToken {
+        /// The character without a token.
+        text: String,
+        /// Its byte offset.
+        at: usize,
+    },
+    /// A request longer than the model's context.
+    #[error("{tokens} tokens do not fit the model's context of {context}: shorten the prompt or use fewer shots")]
+    TooLong {
+        /// Tokens asked for.
+        tokens: usize,
+        /// Tokens that fit.
+        context: usize,
+    },
+    /// A request with nothing to read or nothing to score.
+    #[error("a request with an empty {part}: give at least one token")]
+    Empty {
+        /// `context` or `continuation`.
+        part: &'static str,
+    },
+    /// Anything else, from behind the interface.
+    #[error("{0}")]
+    Other(String),
+}
