@@ -1,0 +1,235 @@
+//! The output folder of a study: who owns it, where each cell's file lies, what is stale.
+
+use crate::error::Error;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+/// The folder's mark: which study it belongs to, and in which version of the layout.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Mark {
+    study: String,
+    schema: u32,
+}
+
+/// Version of the layout; it covers the record schema, whose change makes every part unreadable.
+const LAYOUT: u32 = 100 + saltus_record::SCHEMA;
+const MARK: &str = "saltus.json";
+
+/// The output folder of one study.
+#[derive(Debug)]
+pub struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    /// Opens `root` for `study`, made if missing; refuses a folder that belongs to anything else.
+    pub fn open(root: &Path, study: &str) -> Result<Self, Error> {
+        let store = Store { root: root.to_path_buf() };
+        let mark = Mark { study: study.to_string(), schema: LAYOUT };
+        if root.join(MARK).exists() {
+            store.check_mark(&mark)?;
+        } else {
+            store.claim(&mark)?;
+        }
+        for folder in [store.models(), store.records(), store.curves(), store.stale()] {
+            fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        }
+        Ok(store)
+    }
+
+    /// Opens `root` if it exists and belongs to `study`, without creating anything.
+    pub fn peek(root: &Path, study: &str) -> Result<Option<Self>, Error> {
+        let store = Store { root: root.to_path_buf() };
+        if !root.join(MARK).exists() {
+            return Ok(None);
+        }
+        store.check_mark(&Mark { study: study.to_string(), schema: LAYOUT })?;
+        Ok(Some(store))
+    }
+
+    fn claim(&self, mark: &Mark) -> Result<(), Error> {
+        let occupied = fs::read_dir(&self.root).map(|mut entries| entries.next().is_some()).unwrap_or(false);
+        if occupied {
+            return Err(Error::Output {
+                message: format!("the folder {} holds files that are not a study's", self.root.display()),
+                help: "give another folder with `--out`, or empty this one".into(),
+            });
+        }
+        fs::create_dir_all(&self.root).map_err(Error::io("create", &self.root))?;
+        write_atomically(&self.root.join(MARK), &serde_json::to_vec(mark).map_err(Error::room)?)
+    }
+
+    fn check_mark(&self, expected: &Mark) -> Result<(), Error> {
+        let path = self.root.join(MARK);
+        let text = fs::read(&path).map_err(Error::io("read", &path))?;
+        let found: Mark = serde_json::from_slice(&text).map_err(|e| Error::Output {
+            message: format!("{} is no mark of a study: {e}", path.display()),
+            help: "give another folder with `--out`, or delete this one if it holds nothing you need".into(),
+        })?;
+        if found.schema != expected.schema {
+            return Err(Error::Output {
+                message: format!(
+                    "{} was written with layout {}, this version of saltus reads and writes {}",
+                    self.root.display(),
+                    found.schema,
+                    expected.schema
+                ),
+                help: "give another folder with `--out`, or use the version of saltus that wrote this one".into(),
+            });
+        }
+        if found.study != expected.study {
+            return Err(Error::Output {
+                message: format!(
+                    "the folder {} belongs to the study {:?}, not to {:?}",
+                    self.root.display(),
+                    found.study,
+                    expected.study
+                ),
+                help: "give another folder with `--out`, or change `name` in the study file back".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Takes the folder for one run; a second run of the same study at the same time is refused.
+    pub fn lock(&self) -> Result<File, Error> {
+        let path = self.root.join(".lock");
+        let file = File::create(&path).map_err(Error::io("create", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(_) => Err(Error::Output {
+                message: format!("another `saltus run` is working in {}", self.root.display()),
+                help: "wait for it to end, or give another folder with `--out`".into(),
+            }),
+        }
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+    /// Trained models.
+    pub fn models(&self) -> PathBuf {
+        self.root.join("models")
+    }
+    /// Measurements, one Parquet part a cell.
+    pub fn records(&self) -> PathBuf {
+        self.root.join("records")
+    }
+    /// Training curves, one Parquet part a model.
+    pub fn curves(&self) -> PathBuf {
+        self.root.join("curves")
+    }
+    /// Parts that the study file no longer asks for; they come back when it does again.
+    pub fn stale(&self) -> PathBuf {
+        self.root.join("stale")
+    }
+    /// The findings.
+    pub fn findings(&self) -> PathBuf {
+        self.root.join("findings.json")
+    }
+    /// The page.
+    pub fn report(&self) -> PathBuf {
+        self.root.join("report.html")
+    }
+    /// The part of cell `key`.
+    pub fn part(&self, key: &str) -> PathBuf {
+        self.records().join(format!("{key}.parquet"))
+    }
+    /// The training curve of model `key`.
+    pub fn curve(&self, key: &str) -> PathBuf {
+        self.curves().join(format!("{key}.parquet"))
+    }
+
+    /// Cells that have a part, current or stale.
+    pub fn finished(&self) -> BTreeSet<String> {
+        keys_in(&self.records()).into_iter().chain(keys_in(&self.stale())).collect()
+    }
+
+    /// Makes `records/` hold exactly what `wanted` asks for, as far as it exists: the rest moves to `stale/`, and what
+    /// is wanted again moves back. Unfinished temporary files of a killed run are removed.
+    pub fn settle(&self, wanted: &BTreeSet<String>) -> Result<usize, Error> {
+        let mut moved = 0;
+        for (from, to, take) in [(self.records(), self.stale(), false), (self.stale(), self.records(), true)] {
+            for key in keys_in(&from) {
+                if wanted.contains(&key) == take {
+                    let name = format!("{key}.parquet");
+                    fs::rename(from.join(&name), to.join(&name)).map_err(Error::io("move", &from.join(&name)))?;
+                    moved += usize::from(!take);
+                }
+            }
+        }
+        for entry in fs::read_dir(self.records()).map_err(Error::io("read", &self.records()))?.flatten() {
+            if entry.path().extension().is_none_or(|e| e != "parquet") {
+                fs::remove_file(entry.path()).map_err(Error::io("remove", &entry.path()))?;
+            }
+        }
+        Ok(moved)
+    }
+}
+
+/// The keys of the Parquet parts in `folder`.
+fn keys_in(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|e| e.file_name().to_str()?.strip_suffix(".parquet").map(str::to_string)).collect()
+}
+
+/// Writes `bytes` beside `path` and renames them into place, so that a reader sees all of them or none.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io("write", path))?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(Error::io("write", path))?;
+    file.persist(path).map_err(|e| Error::Io { action: "write", path: path.to_path_buf(), source: e.error })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_belongs_to_one_study() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("out");
+        Store::open(&root, "a").unwrap();
+        Store::open(&root, "a").unwrap();
+        assert!(Store::open(&root, "b").unwrap_err().to_string().contains("belongs to the study \"a\""));
+        fs::write(root.join(MARK), r#"{"study":"a","schema":7}"#).unwrap();
+        assert!(Store::open(&root, "a").unwrap_err().to_string().contains("layout 7"));
+        fs::write(root.join(MARK), "{").unwrap();
+        assert!(Store::open(&root, "a").is_err());
+        fs::create_dir(dir.path().join("other")).unwrap();
+        fs::write(dir.path().join("other/letter.txt"), "dear").unwrap();
+        assert!(Store::open(&dir.path().join("other"), "a").unwrap_err().to_string().contains("not a study's"));
+    }
+
+    #[test]
+    fn settle_moves_stale_parts_away_and_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("out"), "a").unwrap();
+        for key in ["x", "y"] {
+            fs::write(store.part(key), key).unwrap();
+        }
+        let only = |key: &str| BTreeSet::from([key.to_string()]);
+        assert_eq!(store.settle(&only("x")).unwrap(), 1);
+        assert!(store.part("x").exists() && !store.part("y").exists());
+        store.settle(&only("y")).unwrap();
+        assert_eq!(fs::read_to_string(store.part("y")).unwrap(), "y");
+        assert_eq!(store.finished().len(), 2);
+    }
+
+    #[test]
+    fn two_runs_do_not_share_a_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("out"), "a").unwrap();
+        let first = store.lock().unwrap();
+        assert!(store.lock().is_err());
+        drop(first);
+        store.lock().unwrap();
+    }
+}
