@@ -1,0 +1,70 @@
+//! Foretells how long a family will take, by timing a few steps. Reads the clock; no result depends on it.
+
+use crate::{
+    error::Error,
+    grow::{Job, Schedule},
+    plan::Plan,
+    rung::Rung,
+    step::Trainer,
+};
+use saltus_corpus::{Batch, Corpus};
+use std::time::{Duration, Instant};
+
+/// The speed of training one rung on this machine.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Calibration {
+    /// Seconds for a step, the batch included (the median of those timed).
+    pub seconds_per_step: f64,
+    /// Positions per second.
+    pub tokens_per_second: f64,
+}
+
+/// Times steps of `rung` with `threads` threads: two to warm up, then at least three, for at least `time`.
+pub fn calibrate(rung: &Rung, corpus: &dyn Corpus, threads: usize, time: Duration) -> Result<Calibration, Error> {
+    let mut trainer = Trainer::new(rung, threads);
+    let mut batch = Batch::default();
+    let mut seconds = Vec::new();
+    let begun = Instant::now();
+    for step in 0.. {
+        let start = Instant::now();
+        corpus.batch(rung.data_key(), step, rung.rows, &mut batch);
+        trainer.step(rung, &batch)?;
+        if step >= 2 {
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+        if seconds.len() >= 3 && begun.elapsed() >= time {
+            break;
+        }
+    }
+    seconds.sort_by(f64::total_cmp);
+    let median = seconds[seconds.len() / 2];
+    Ok(Calibration { seconds_per_step: median, tokens_per_second: rung.tokens_per_step() as f64 / median })
+}
+
+/// Seconds that [`crate::grow`] will take for `jobs` with `threads` threads: every distinct shape is calibrated for
+/// `time`, and the schedule played through.
+pub fn foretell(jobs: &[Job<'_>], threads: usize, time: Duration) -> Result<f64, Error> {
+    let work: Vec<(usize, f64)> = jobs.iter().map(|job| Plan::of(job.rung).work).enumerate().collect();
+    let schedule = Schedule::of(&work, threads);
+    let mut total = 0.0;
+    let mut known: Vec<(&Rung, usize, f64)> = Vec::new();
+    for (phase, lanes, threads) in schedule.phases(threads) {
+        let mut lanes = vec![0.0; lanes];
+        for job in phase.iter().map(|&i| jobs[i]) {
+            let same = |r: &Rung| r.config == job.rung.config && r.rows == job.rung.rows;
+            let seconds = match known.iter().find(|(r, t, _)| same(r) && *t == threads) {
+                Some((.., seconds)) => *seconds,
+                None => {
+                    let seconds = calibrate(job.rung, job.corpus, threads, time)?.seconds_per_step;
+                    known.push((job.rung, threads, seconds));
+                    seconds
+                }
+            };
+            // The lane that is free first takes the next rung.
+            lanes.sort_by(f64::total_cmp);
+            lanes[0] += seconds * job.rung.steps as f64;
+        }
+        total += lanes.into_iter().fold(0.0, f64::max);
+    }
+    Ok(total)
+}
