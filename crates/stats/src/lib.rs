@@ -1,2 +1,22 @@
-//! Placeholder.
+//! Statistics without a subject: intervals, resampling, likelihoods, tests and minimisers. A leaf: it knows no models.
+//!
+//! Everything that draws at random takes a [`saltus_random::Key`], so equal keys give equal results on any machine and
+//! at any thread count.
+
+pub mod beta_binomial;
+mod bootstrap;
+mod distribution;
+mod interval;
+mod isotonic;
 pub mod minimise;
+mod moments;
+mod multiple;
+mod two_lines;
+
+pub use bootstrap::{Resample, resample};
+pub use distribution::{ln_beta, normal_quantile, t_quantile, t_two_sided};
+pub use interval::{Interval, wilson};
+pub use isotonic::isotonic;
+pub use moments::{Crossed, clustered_se, crossed, largest_gap, mean, paired_se, quantile, variance};
+pub use multiple::benjamini_hochberg;
+pub use two_lines::{TwoLines, two_lines};
