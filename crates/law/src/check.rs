@@ -1,0 +1,275 @@
+//! What a reader must know before using a fitted law: how the residuals look, and what the data did not identify.
+
+use crate::fit::{Fit, Interval};
+use crate::law::PowerSum;
+use crate::observation::{Observation, Observations};
+use statrs::distribution::{ContinuousCDF, FisherSnedecor, StudentsT};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A test statistic and its two-sided (for F: upper) p-value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Test {
+    /// The statistic.
+    pub statistic: f64,
+    /// Probability of one at least as extreme, if the law were right.
+    pub p: f64,
+}
+
+/// How the log residuals, ln predicted - ln measured, look.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Residuals {
+    /// Root of their mean square.
+    pub rms: f64,
+    /// The largest in absolute value, and where.
+    pub largest: (Observation, f64),
+    /// Lack of fit against size: F of the spread of the sizes' mean residuals over the spread of runs of one size, with
+    /// (sizes - 3, runs - sizes) degrees of freedom. `None` without replicates. Runs, not checkpoints, are counted. The
+    /// reference distribution is that of least squares, so for a Huber fit it is approximate.
+    pub lack_of_fit: Option<Test>,
+    /// Trend along training: t of (mean residual of a run's later half - of its earlier half) over runs. `None` where
+    /// runs have a single checkpoint.
+    pub token_trend: Option<Test>,
+}
+
+/// Below this share of the least loss, E counts as zero.
+const E_AT_ZERO: f64 = 1e-3;
+/// Exponents outside this range mean that a term is a constant or a step.
+const EXPONENT_RANGE: (f64, f64) = (0.01, 3.0);
+/// An interval whose ends differ by more than this factor says little of an exponent.
+const WIDE_EXPONENT: f64 = 2.0;
+/// An interval of E wider than this share of the least loss says little of it.
+const WIDE_E: f64 = 0.5;
+/// Fewer sizes than this leave three parameters nearly unchecked.
+const FEW_SIZES: usize = 6;
+/// A range of sizes or tokens below this factor is too short for a power law to show.
+const SHORT_RANGE: f64 = 10.0;
+/// Residual tests below this p-value are reported.
+const SIGNIFICANT: f64 = 0.01;
+
+/// What a reader must know before using a law.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Warning {
+    /// E has gone to zero, or its interval spans much of the loss.
+    IrreducibleLoss {
+        /// E.
+        e: Interval,
+        /// Least loss measured.
+        least: f64,
+    },
+    /// An exponent at the edge of what makes sense, or with a wide interval.
+    Exponent {
+        /// `alpha` or `beta`.
+        name: &'static str,
+        /// The exponent.
+        exponent: Interval,
+    },
+    /// Few sizes.
+    FewSizes(usize),
+    /// Sizes or tokens span less than one decade.
+    ShortRange {
+        /// `sizes` or `token counts`.
+        axis: &'static str,
+        /// Largest over smallest.
+        factor: f64,
+    },
+    /// Some sizes have a single run.
+    SingleRuns {
+        /// Sizes with a single run.
+        single: usize,
+        /// All sizes.
+        sizes: usize,
+    },
+    /// Checkpoints of one schedule are not separate runs.
+    SharedSchedule {
+        /// Runs.
+        runs: usize,
+        /// Observations.
+        checkpoints: usize,
+    },
+    /// L(N) over runs of different lengths mixes the effect of tokens into that of size.
+    UnequalTokens {
+        /// Fewest and most tokens.
+        tokens: (f64, f64),
+    },
+    /// The sizes' mean residuals differ by more than seeds do.
+    LackOfFit(Test),
+    /// Residuals drift along training.
+    TokenTrend(Test),
+    /// Fits that ran out of evaluations.
+    NotConverged {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        of: usize,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Warning::IrreducibleLoss { e, least } => write!(
+                f,
+                "the irreducible loss is not identified: E = {:.3} ({:.3} to {:.3}) with losses down to {least:.3}; add larger models",
+                e.value, e.low, e.high
+            ),
+            Warning::Exponent { name, exponent } => write!(
+                f,
+                "{name} is not identified: {:.3} ({:.3} to {:.3}); widen the range of {}",
+                exponent.value,
+                exponent.low,
+                exponent.high,
+                if *name == "beta" { "training tokens" } else { "sizes" }
+            ),
+            Warning::FewSizes(sizes) => {
+                write!(f, "only {sizes} sizes for three parameters of size; train at least {FEW_SIZES}")
+            }
+            Warning::ShortRange { axis, factor } => write!(
+                f,
+                "the {axis} span a factor of {factor:.1}, less than a decade: any smooth curve would fit; do not extrapolate"
+            ),
+            Warning::SingleRuns { single, sizes } => write!(
+                f,
+                "{single} of {sizes} sizes have a single run: the intervals take their noise from one another; train more seeds"
+            ),
+            Warning::SharedSchedule { runs, checkpoints } => write!(
+                f,
+                "{checkpoints} checkpoints come from {runs} runs: within one cosine schedule they are not separate runs of that \
+                 length, so B and beta describe training along the way; train runs of several lengths for a budget that counts"
+            ),
+            Warning::UnequalTokens { tokens: (low, high) } => write!(
+                f,
+                "the runs end after {low:.3e} to {high:.3e} tokens: alpha mixes size with tokens; use L(N,D) or train all equally long"
+            ),
+            Warning::LackOfFit(Test { statistic, p }) => write!(
+                f,
+                "sizes deviate from the law by more than seeds do (F = {statistic:.1}, p = {p:.1e}): the intervals are too \
+                 narrow and the form is an approximation; look at the residuals"
+            ),
+            Warning::TokenTrend(Test { statistic, p }) => write!(
+                f,
+                "residuals drift along training (t = {statistic:.1}, p = {p:.1e}): the power of tokens is an approximation; \
+                 look at the residuals"
+            ),
+            Warning::NotConverged { failed, of } => {
+                write!(f, "{failed} of {of} fits stopped before they converged; take the intervals with care")
+            }
+        }
+    }
+}
+
+pub(crate) fn warnings<const K: usize, L: PowerSum<K>>(fit: &Fit<L>, failed: usize) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let least = fit.data.all().iter().map(|o| o.loss).fold(f64::INFINITY, f64::min);
+    let e = fit.interval(L::irreducible);
+    if e.value < E_AT_ZERO * least || e.high - e.low > WIDE_E * least {
+        warnings.push(Warning::IrreducibleLoss { e, least });
+    }
+    for (k, name) in L::EXPONENTS.into_iter().enumerate() {
+        let exponent = fit.interval(|law| law.exponents()[k]);
+        let inside = (EXPONENT_RANGE.0..EXPONENT_RANGE.1).contains(&exponent.value);
+        if !inside || exponent.high > WIDE_EXPONENT * exponent.low {
+            warnings.push(Warning::Exponent { name, exponent });
+        }
+    }
+    warnings.extend(design(fit));
+    let significant = |test: Option<Test>| test.filter(|test| test.p < SIGNIFICANT);
+    warnings.extend(significant(fit.residuals.lack_of_fit).map(Warning::LackOfFit));
+    warnings.extend(significant(fit.residuals.token_trend).map(Warning::TokenTrend));
+    let of = fit.resamples.len() + 1;
+    if failed * 100 > of {
+        warnings.push(Warning::NotConverged { failed, of });
+    }
+    warnings
+}
+
+/// Warnings that the data give before any fit.
+fn design<const K: usize, L: PowerSum<K>>(fit: &Fit<L>) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let (_, sizes_of_runs) = fit.data.runs();
+    let sizes = fit.data.sizes();
+    if sizes.len() < FEW_SIZES {
+        warnings.push(Warning::FewSizes(sizes.len()));
+    }
+    let tokens = (fit.tokens.0.0, fit.tokens.1.0);
+    let ranges = [("sizes", fit.params.1.0 / fit.params.0.0), ("token counts", tokens.1 / tokens.0)];
+    for (axis, factor) in ranges.into_iter().take(K) {
+        if factor < SHORT_RANGE {
+            warnings.push(Warning::ShortRange { axis, factor });
+        }
+    }
+    let single = sizes.iter().filter(|size| sizes_of_runs.iter().filter(|s| s == size).count() == 1).count();
+    if single > 0 {
+        warnings.push(Warning::SingleRuns { single, sizes: sizes.len() });
+    }
+    if fit.data.all().len() > fit.runs {
+        warnings.push(Warning::SharedSchedule { runs: fit.runs, checkpoints: fit.data.all().len() });
+    }
+    if K == 1 && tokens.1 > 1.01 * tokens.0 {
+        warnings.push(Warning::UnequalTokens { tokens });
+    }
+    warnings
+}
+
+pub(crate) fn residuals(data: &Observations, residuals: &[f64]) -> Residuals {
+    let (run_of, sizes_of_runs) = data.runs();
+    let mut by_run: Vec<Vec<(f64, f64)>> = vec![Vec::new(); sizes_of_runs.len()];
+    let mut largest = (data.all()[0], residuals[0]);
+    for ((o, &run), &r) in data.all().iter().zip(&run_of).zip(residuals) {
+        by_run[run].push((o.tokens.0, r));
+        if r.abs() > largest.1.abs() {
+            largest = (*o, r);
+        }
+    }
+    let rms = mean(residuals.iter().map(|r| r * r)).sqrt();
+    Residuals { rms, largest, lack_of_fit: lack_of_fit(&by_run, &sizes_of_runs), token_trend: token_trend(by_run) }
+}
+
+fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let n = values.len() as f64;
+    values.sum::<f64>() / n
+}
+
+/// F test of the sizes' mean residuals against the runs within sizes.
+fn lack_of_fit(by_run: &[Vec<(f64, f64)>], sizes_of_runs: &[f64]) -> Option<Test> {
+    let mut by_size: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    for (run, size) in by_run.iter().zip(sizes_of_runs) {
+        by_size.entry(size.to_bits()).or_default().push(mean(run.iter().map(|(_, r)| *r)));
+    }
+    let between: f64 = by_size.values().map(|runs| runs.len() as f64 * mean(runs.iter().copied()).powi(2)).sum();
+    let within: f64 = by_size
+        .values()
+        .map(|runs| {
+            let centre = mean(runs.iter().copied());
+            runs.iter().map(|r| (r - centre).powi(2)).sum::<f64>()
+        })
+        .sum();
+    let free = (by_size.len() as f64 - 3.0, by_run.len() as f64 - by_size.len() as f64);
+    if free.0 < 1.0 || free.1 < 3.0 || within <= 0.0 {
+        return None;
+    }
+    let statistic = (between / free.0) / (within / free.1);
+    Some(Test { statistic, p: FisherSnedecor::new(free.0, free.1).ok()?.sf(statistic) })
+}
+
+/// t test, over runs, of the later half of the residuals against the earlier half.
+fn token_trend(by_run: Vec<Vec<(f64, f64)>>) -> Option<Test> {
+    let drifts: Vec<f64> = by_run
+        .into_iter()
+        .filter(|run| run.len() > 1)
+        .map(|mut run| {
+            run.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let (early, late) = run.split_at(run.len() / 2);
+            mean(late.iter().map(|(_, r)| *r)) - mean(early.iter().map(|(_, r)| *r))
+        })
+        .collect();
+    let n = drifts.len() as f64;
+    if n < 3.0 {
+        return None;
+    }
+    let centre = mean(drifts.iter().copied());
+    let variance = drifts.iter().map(|d| (d - centre).powi(2)).sum::<f64>() / (n - 1.0);
+    let statistic = centre / (variance / n).sqrt();
+    let p = 2.0 * StudentsT::new(0.0, 1.0, n - 1.0).ok()?.sf(statistic.abs());
+    statistic.is_finite().then_some(Test { statistic, p })
+}

@@ -1,0 +1,197 @@
+//! Fits a law, with many starts, and again on each resample of the runs, from the first fit.
+
+use crate::check::{self, Residuals, Warning};
+use crate::law::{Law, PowerSum, SizeLaw, SizeTokenLaw};
+use crate::objective::Problem;
+use crate::observation::{LawError, Observations, Params, Tokens};
+use crate::{resample, start};
+use rayon::prelude::*;
+use saltus_random::Key;
+use saltus_stats::minimise::{Minimum, Stop};
+
+/// How to fit.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Huber threshold on log residuals; see [`Settings::DELTA`].
+    pub delta: f64,
+    /// Resamples for the intervals; see [`Settings::RESAMPLES`]. 0 leaves every interval a point.
+    pub resamples: usize,
+    /// Where the randomness of the resamples comes from.
+    pub key: Key,
+}
+
+impl Settings {
+    /// Threshold of arXiv 2203.15556 and 2404.10102. Noise is larger than that, so the fit is close to least absolute
+    /// deviations: a few bad runs do not move it.
+    pub const DELTA: f64 = 1e-3;
+    /// Enough that the ends of a 95% interval move by a few per cent of its width from one key to another.
+    pub const RESAMPLES: usize = 1000;
+}
+
+/// A value with its two-sided 95% interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interval {
+    /// Estimate on all runs.
+    pub value: f64,
+    /// 2.5th percentile over resamples.
+    pub low: f64,
+    /// 97.5th percentile over resamples.
+    pub high: f64,
+}
+
+/// A fitted law.
+///
+/// **Intervals** are percentiles over resamples of whole runs, because the checkpoints of a run share its seed and its
+/// schedule. Runs are drawn within their size, so that every size stays present, m - 1 draws out of m runs with weight
+/// m / (m - 1), so that three seeds give an unbiased variance (Rao & Wu 1988). Sizes with one run are drawn from one
+/// another. The intervals speak of seed noise; they know nothing of a law that is wrong (see [`Residuals`]).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fit<L> {
+    /// The law on all runs.
+    pub law: L,
+    /// The law on each resample, in a fixed order.
+    pub resamples: Vec<L>,
+    /// What was fitted, with its conventions.
+    pub data: Observations,
+    /// Number of runs.
+    pub runs: usize,
+    /// Smallest and largest size fitted.
+    pub params: (Params, Params),
+    /// Fewest and most tokens fitted.
+    pub tokens: (Tokens, Tokens),
+    /// Sum of Huber losses at the law.
+    pub objective: f64,
+    /// Its threshold.
+    pub delta: f64,
+    /// 1 - residual over total sum of squares of the log loss.
+    pub r_squared: f64,
+    /// How the residuals look.
+    pub residuals: Residuals,
+    /// What a reader must know before using the law.
+    pub warnings: Vec<Warning>,
+}
+
+impl<L: Law> Fit<L> {
+    /// Any quantity of the law with its interval.
+    pub fn interval(&self, quantity: impl Fn(&L) -> f64) -> Interval {
+        let value = quantity(&self.law);
+        let mut all: Vec<f64> = self.resamples.iter().map(quantity).collect();
+        if all.is_empty() {
+            return Interval { value, low: value, high: value };
+        }
+        all.sort_by(f64::total_cmp);
+        Interval { value, low: percentile(&all, 0.025), high: percentile(&all, 0.975) }
+    }
+
+    /// The parameters with their intervals, by the names of the papers.
+    pub fn parameters(&self) -> Vec<(&'static str, Interval)> {
+        let names = self.law.named();
+        (0..names.len()).map(|i| (names[i].0, self.interval(|law| law.named()[i].1))).collect()
+    }
+
+    /// Predicted loss with its band.
+    pub fn loss(&self, params: Params, tokens: Tokens) -> Interval {
+        self.interval(|law| law.loss(params, tokens))
+    }
+
+    /// The curve of the loss against size at the most tokens fitted, for plotting: `points` sizes from the smallest to
+    /// the largest, evenly in their logarithm.
+    pub fn size_curve(&self, points: usize) -> Vec<(Params, Interval)> {
+        let (Params(low), Params(high)) = self.params;
+        (0..points)
+            .map(|i| {
+                let share = i as f64 / (points.max(2) - 1) as f64;
+                let params = Params((low.ln() + share * (high / low).ln()).exp());
+                (params, self.loss(params, self.tokens.1))
+            })
+            .collect()
+    }
+}
+
+/// Percentile of sorted values, interpolated linearly.
+fn percentile(sorted: &[f64], share: f64) -> f64 {
+    let at = share * (sorted.len() - 1) as f64;
+    let (low, high) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
+    low + (high - low) * at.fract()
+}
+
+/// Fits L(N) = E + A / N^alpha to the last checkpoint of each run.
+///
+/// # Errors
+/// [`LawError::TooFew`] below four sizes, [`LawError::BadDelta`].
+pub fn fit_size(data: &Observations, settings: &Settings) -> Result<Fit<SizeLaw>, LawError> {
+    let last = data.last_checkpoints();
+    at_least::<SizeLaw>("sizes", 4, last.sizes().len())?;
+    fit(last, settings)
+}
+
+/// Fits L(N, D) = E + A / N^alpha + B / D^beta to all checkpoints.
+///
+/// Checkpoints inside one schedule are not runs of that length (arXiv 2203.15556, section 3.1): where there are several
+/// in a run, B and beta describe the path of training, and [`Warning::SharedSchedule`] says so.
+///
+/// # Errors
+/// [`LawError::TooFew`] below three sizes, three token counts or six observations, [`LawError::BadDelta`].
+pub fn fit_size_tokens(data: &Observations, settings: &Settings) -> Result<Fit<SizeTokenLaw>, LawError> {
+    at_least::<SizeTokenLaw>("sizes", 3, data.sizes().len())?;
+    at_least::<SizeTokenLaw>("token counts", 3, data.token_counts().len())?;
+    at_least::<SizeTokenLaw>("observations", 6, data.all().len())?;
+    fit(data.clone(), settings)
+}
+
+fn at_least<L: Law>(axis: &'static str, needed: usize, found: usize) -> Result<(), LawError> {
+    if found < needed { Err(LawError::TooFew { law: L::NAME, axis, needed, found }) } else { Ok(()) }
+}
+
+/// For the estimate: as far as the machine's precision carries.
+const CAREFUL: Stop = Stop { relative: 1e-12, absolute: 1e-18, evaluations: 5000 };
+/// For a resample: errors a thousand times below the width of any interval.
+const QUICK: Stop = Stop { relative: 1e-6, absolute: 1e-15, evaluations: 1000 };
+
+fn fit<const K: usize, L: PowerSum<K>>(data: Observations, settings: &Settings) -> Result<Fit<L>, LawError> {
+    if !(settings.delta.is_finite() && settings.delta > 0.0) {
+        return Err(LawError::BadDelta(settings.delta));
+    }
+    let problem = Problem::<K>::new::<L>(&data, settings.delta);
+    let best = careful(&problem, &vec![1.0; data.all().len()]);
+    let (run_of, sizes_of_runs) = data.runs();
+    let strata = resample::strata(&sizes_of_runs);
+    let refits: Vec<Minimum> = (0..settings.resamples as u64)
+        .into_par_iter()
+        .map(|i| {
+            let by_run = resample::weights(&strata, sizes_of_runs.len(), &mut settings.key.index(i).rng());
+            let weights: Vec<f64> = run_of.iter().map(|run| by_run[*run]).collect();
+            problem.polish(&weights, &best.x, QUICK)
+        })
+        .collect();
+    let residuals = problem.residuals(&best.x);
+    let total = {
+        let mean = problem.y.iter().sum::<f64>() / problem.y.len() as f64;
+        problem.y.iter().map(|y| (y - mean).powi(2)).sum::<f64>()
+    };
+    let (sizes, token_counts) = (data.sizes(), data.token_counts());
+    let mut fit = Fit {
+        law: problem.law(&best.x),
+        resamples: refits.iter().map(|refit| problem.law(&refit.x)).collect(),
+        runs: sizes_of_runs.len(),
+        params: (Params(sizes[0]), Params(sizes[sizes.len() - 1])),
+        tokens: (Tokens(token_counts[0]), Tokens(token_counts[token_counts.len() - 1])),
+        objective: best.value,
+        delta: settings.delta,
+        r_squared: 1.0 - residuals.iter().map(|r| r * r).sum::<f64>() / total,
+        residuals: check::residuals(&data, &residuals),
+        data,
+        warnings: Vec::new(),
+    };
+    let failed = refits.iter().filter(|refit| !refit.converged).count() + usize::from(!best.converged);
+    fit.warnings = check::warnings(&fit, failed);
+    Ok(fit)
+}
+
+/// The best of many starts.
+fn careful<const K: usize>(problem: &Problem<K>, weights: &[f64]) -> Minimum {
+    let polished = start::starts(problem, weights).into_iter().map(|theta| problem.polish(weights, &theta, CAREFUL));
+    polished
+        .min_by(|a, b| a.value.total_cmp(&b.value))
+        .unwrap_or_else(|| unreachable!("a finite grid has a smallest value, so there is at least one start"))
+}
