@@ -1,1 +1,19 @@
-//! Placeholder.
+//! Questions put to a language model, evidence kept; and the metrics, which are views over that evidence.
+//!
+//! [`measure`] asks a model all questions of a set and returns [`Record`](saltus_record::Record)s, which hold every
+//! token's log-probability and never a verdict. [`values`] turns records into the numbers of one [`Metric`], item by
+//! item; any metric can be computed long after the model is gone. What could not be measured is
+//! [`Value::Unscored`] with its reason, never a zero.
+
+mod ask;
+mod distance;
+mod final_answer;
+mod measure;
+mod metric;
+mod values;
+
+pub use distance::levenshtein;
+pub use final_answer::final_answer;
+pub use measure::{BOUNDARY, Error, measure};
+pub use metric::{Kind, Metric};
+pub use values::{Value, applicable, chance, values};
