@@ -26,11 +26,7 @@ impl Value {
 /// and one set of questions; other metrics look at each record alone.
 pub fn values(metric: Metric, records: &[Record]) -> Vec<Value> {
     let token_accuracy = if metric == Metric::PPowerL { pooled_token_accuracy(records) } else { 0.0 };
-    let value = |record| match value(metric, record, token_accuracy) {
-        Ok(value) if value.is_finite() => Value::Scored(value),
-        Ok(value) => Value::Unscored(format!("{} is {value}: look at the model's log-probabilities", metric.name())),
-        Err(reason) => Value::Unscored(reason),
-    };
+    let value = |record| value(metric, record, token_accuracy).map_or_else(Value::Unscored, Value::Scored);
     records.iter().map(value).collect()
 }
 
@@ -109,9 +105,16 @@ struct Evidence<'a> {
     generated: Option<&'a Generated>,
 }
 
+/// The evidence of a record. It is checked here once, because `max` and `min` below would make a number of a NaN.
 fn evidence(record: &Record) -> Result<Evidence<'_>, String> {
     match &record.outcome {
-        Outcome::Scored { candidates, generated } => Ok(Evidence { candidates, generated: generated.as_ref() }),
+        Outcome::Scored { candidates, generated } => {
+            let broken = |c: &&Candidate| !c.target_score.is_finite() || c.logprobs.iter().any(|x| !x.is_finite());
+            match candidates.iter().find(broken) {
+                Some(c) => Err(format!("candidate {} has a score that is no finite number: measure it again", c.index)),
+                None => Ok(Evidence { candidates, generated: generated.as_ref() }),
+            }
+        }
         Outcome::Unscored(reason) => Err(reason.clone()),
     }
 }
