@@ -141,3 +141,44 @@ fn in_lanes<R: Send>(jobs: &[usize], lanes: usize, f: impl Fn(usize) -> R + Sync
     });
     results.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn schedule(work: &[f64], threads: usize) -> (Vec<usize>, Vec<usize>) {
+        let work: Vec<(usize, f64)> = work.iter().copied().enumerate().collect();
+        let Schedule { wide, narrow } = Schedule::of(&work, threads);
+        (wide, narrow)
+    }
+
+    #[test]
+    fn large_rungs_get_all_threads_and_the_rest_one_each() {
+        assert_eq!(schedule(&[1.0, 4.0, 2.0, 8.0, 1.0], 2), (vec![], vec![3, 1, 2, 0, 4]));
+        assert_eq!(schedule(&[1.0, 4.0, 2.0, 9.0, 1.0], 2), (vec![3], vec![1, 2, 0, 4]));
+        assert_eq!(schedule(&[1.0; 4], 4), (vec![], vec![0, 1, 2, 3]));
+        assert_eq!(schedule(&[1.0; 3], 4), (vec![0, 1, 2], vec![]));
+        assert_eq!(schedule(&[5.0, 1.0], 1), (vec![], vec![0, 1]));
+        assert_eq!(schedule(&[], 4), (vec![], vec![]));
+    }
+
+    #[test]
+    fn many_threads_train_several_large_rungs_at_once() {
+        let phases = Schedule::default();
+        let sizes = |threads| phases.phases(threads).map(|(_, lanes, each)| (lanes, each));
+        assert_eq!(sizes(2), [(1, 2), (2, 1)]);
+        assert_eq!(sizes(16), [(4, 4), (16, 1)]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_rung_is_trained_once(work in prop::collection::vec(0.1..1e6f64, 0..40), threads in 1usize..20) {
+            let (wide, narrow) = schedule(&work, threads);
+            let mut all = [wide, narrow].concat();
+            prop_assert!(all.windows(2).all(|w| work[w[0]] >= work[w[1]]));
+            all.sort_unstable();
+            prop_assert!(all.into_iter().eq(0..work.len()));
+        }
+    }
+}

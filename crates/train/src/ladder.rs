@@ -252,8 +252,11 @@ impl Ladder {
         if !heads.is_multiple_of(self.shape.queries_per_kv) {
             return Err(self.invalid(
                 "shape",
-                format!("{width}x{layers} has {heads} heads, which {} cannot share", self.shape.queries_per_kv),
-                "give a number of queries for each key-value head that divides the heads of every size, or 1",
+                format!(
+                    "{width}x{layers} has {heads} heads, which {} queries for each key-value head do not divide",
+                    self.shape.queries_per_kv
+                ),
+                "give a number that divides the heads of every size, or 1",
             ));
         }
         Ok(())

@@ -88,9 +88,12 @@ impl Rung {
     /// part of it, so that two ladders with a common model share it.
     pub fn key(&self, corpus_identity: &str) -> String {
         let anonymous = Rung { ladder: String::new(), name: String::new(), ..self.clone() };
-        let identity = serde_json::json!({
-            "version": TRAINING_VERSION, "shards": crate::SHARDS, "corpus": corpus_identity, "rung": anonymous,
-        });
-        blake3::hash(identity.to_string().as_bytes()).to_hex().to_string()
+        let identity = (TRAINING_VERSION, crate::SHARDS, corpus_identity, anonymous);
+        blake3::hash(canonical_json(&identity).as_bytes()).to_hex().to_string()
     }
+}
+
+/// JSON with the fields in the order of their declaration: equal values give equal text.
+pub(crate) fn canonical_json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("structs of numbers, texts and lists always have JSON")
 }

@@ -244,3 +244,40 @@ fn check_batch(rung: &Rung, batch: &Batch, step: u64) -> Result<(), Error> {
     };
     Err(Error::Batch { step, problem })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn segments_cover_everything_once_and_decay_what_they_should(
+            lengths in prop::collection::vec((1usize..40_000, any::<bool>()), 1..8)
+        ) {
+            let (mut n, mut decayed, mut flags) = (0, Vec::new(), Vec::new());
+            for (length, decays) in lengths {
+                decayed.extend(decays.then_some(n..n + length));
+                flags.extend(std::iter::repeat_n(decays, length));
+                n += length;
+            }
+            let (pieces, piece_flags) = segments(&decayed, n);
+            let mut end = 0;
+            for (piece, flag) in pieces.into_iter().zip(piece_flags) {
+                prop_assert!(piece.start == end && !piece.is_empty() && piece.len() <= CHUNK);
+                prop_assert!(flags[piece.clone()].iter().all(|&f| f == flag));
+                end = piece.end;
+            }
+            prop_assert_eq!(end, n);
+        }
+    }
+
+    #[test]
+    fn sums_of_squares_are_exact_on_integers() {
+        for n in [0, 1, 15, 16, 17, 1000] {
+            let values: Vec<f32> = (0..n).map(|i| i as f32).collect();
+            let expect: u64 = (0..n).map(|i| i * i).sum();
+            assert_eq!(sum_of_squares(&values), expect as f64);
+        }
+    }
+}

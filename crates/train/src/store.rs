@@ -10,7 +10,11 @@
 //! ```
 //! Everything is written beside its place and renamed into it, so that a reader sees all of it or none.
 
-use crate::{error::Error, rung::Rung, step::Trainer};
+use crate::{
+    error::Error,
+    rung::{Rung, canonical_json},
+    step::Trainer,
+};
 use saltus_transformer::Weights;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -115,7 +119,7 @@ struct Done {
 /// Hash of a model, in hex: blake3 of its configuration as JSON and its values as little-endian bytes.
 pub fn weights_identity(weights: &Weights<f32>) -> String {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(serde_json::json!(weights.config).to_string().as_bytes());
+    hasher.update(canonical_json(&weights.config).as_bytes());
     hash_values(&mut hasher, &weights.values);
     hasher.finalize().to_hex().to_string()
 }
@@ -230,7 +234,7 @@ const MAGIC: &[u8; 8] = b"SALTUS\x00\x01";
 pub(crate) fn save_state(folder: &Path, key: &str, trainer: &Trainer, log: &Log) -> Result<(), Error> {
     let values = trainer.weights.values.len();
     let header = StateHeader { key: key.to_string(), step: trainer.step, values, log: log.clone() };
-    let header = serde_json::json!(header).to_string();
+    let header = canonical_json(&header);
     write_atomically(&folder.join(STATE), |file| {
         let mut out = Hashing { file: io::BufWriter::with_capacity(1 << 18, file), hasher: blake3::Hasher::new() };
         out.put(MAGIC)?;
@@ -305,7 +309,7 @@ fn le_bytes(values: &[f32]) -> Vec<u8> {
 }
 
 fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Error> {
-    let text = serde_json::json!(value).to_string();
+    let text = canonical_json(value);
     write_atomically(path, |file| file.write_all(text.as_bytes()))
 }
 
