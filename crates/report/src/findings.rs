@@ -225,10 +225,36 @@ pub struct Law {
     pub r_squared: Option<f64>,
     /// The data: what was fitted.
     pub points: Vec<LawPoint>,
-    /// The fitted curve with its band, along the law's own axis (N for L(N), C for the frontier).
+    /// The fitted loss with its band, along the law's own axis (N for L(N), C for the frontier).
     pub curve: Vec<CurvePoint>,
+    /// `L(N,D)`: fitted loss against tokens, one curve for each size, for plotting.
+    #[serde(default)]
+    pub by_size: Vec<SizeCurve>,
+    /// `frontier`: how compute is best split, by rising compute.
+    #[serde(default)]
+    pub allocation: Vec<Allocation>,
     /// Warnings a reader must see (not identified, too few sizes, ...).
     pub warnings: Vec<String>,
+}
+
+/// A fitted curve for one size.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SizeCurve {
+    /// Non-embedding parameters.
+    pub params: f64,
+    /// (tokens, loss).
+    pub points: Vec<(f64, f64)>,
+}
+
+/// The best split of a compute budget.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Allocation {
+    /// Training FLOPs, 6 N D.
+    pub flops: f64,
+    /// Non-embedding parameters.
+    pub params: Interval,
+    /// Training tokens.
+    pub tokens: Interval,
 }
 
 /// One measured point of a law.

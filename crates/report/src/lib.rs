@@ -1,3 +1,55 @@
 //! Findings as one self-contained page. Recomputes no number: everything it shows is in [`Findings`].
+//!
+//! The page is drawn by hand-made SVG, not by a plotting library: `assets/figures.js` turns small specifications
+//! (`Figure`, built here and tested here) into pictures in the reader's browser. With Plotly's script the same page
+//! weighs 5 to 7 MB instead of well under one, and needs a looser Content-Security-Policy.
+//!
+//! The same findings give the same bytes. Names and texts from a study are untrusted: all text goes through
+//! `html::escape`, all embedded JSON through `html::json_block`, and the page's policy runs no script but its own.
+
+mod chart;
+mod figure;
 pub mod findings;
+mod html;
+mod page;
+mod section;
+mod words;
+
 pub use findings::Findings;
+pub use page::page;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Why a page could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file system refused.
+    #[error("cannot write the report to {}: {source}; choose a folder that exists and can be written to, with room for about 2 MB", path.display())]
+    Write {
+        /// Where the page should have gone.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// Writes the page of `findings` to the file `out`: beside it first, then renamed, so that no reader sees half a page.
+///
+/// # Errors
+/// [`Error::Write`] when the folder is missing, not writable or full; an older page at `out` is then left as it was.
+pub fn write(findings: &Findings, out: &Path) -> Result<(), Error> {
+    let beside = out.with_extension("html.part");
+    let text = page(findings);
+    let put = || {
+        let mut file = std::fs::File::create(&beside)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&beside, out)
+    };
+    put().map_err(|source| {
+        // The part file is ours alone; if it cannot be removed either, the first error says more.
+        let _ = std::fs::remove_file(&beside);
+        Error::Write { path: out.to_path_buf(), source }
+    })
+}

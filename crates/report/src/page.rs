@@ -1,0 +1,91 @@
+//! The page: head, sections in reading order, the data, the scripts.
+
+use crate::figure::Figure;
+use crate::findings::Findings;
+use crate::html::{Anchors, escape, json_block};
+use crate::section;
+
+const STYLE: &str = include_str!("../assets/style.css");
+const FIGURES: &str = include_str!("../assets/figures.js");
+const BEHAVIOUR: &str = include_str!("../assets/page.js");
+
+/// What the sections write from and into.
+pub(crate) struct Page<'a> {
+    /// What is told.
+    pub(crate) findings: &'a Findings,
+    /// Where things stand.
+    pub(crate) anchors: Anchors,
+    figures: Vec<Figure>,
+}
+
+impl Page<'_> {
+    /// Takes in a figure and gives the element that it will be drawn in.
+    pub(crate) fn figure(&mut self, figure: Figure) -> String {
+        let (id, title, alt) = (escape(&figure.id), escape(&figure.title), escape(&figure.alt));
+        self.figures.push(figure);
+        format!(
+            "<figure class=\"plot\" id=\"{id}\" data-figure=\"{id}\"><figcaption>{title}</figcaption>\
+             <div class=\"canvas\" tabindex=\"0\" role=\"group\" aria-roledescription=\"interactive figure\" \
+             aria-label=\"{title}. {alt}\"><noscript><p>{alt}</p></noscript></div></figure>\n"
+        )
+    }
+}
+
+/// The whole page as HTML. The same findings give the same bytes.
+pub fn page(findings: &Findings) -> String {
+    let mut page = Page { findings, anchors: Anchors::new(findings), figures: Vec::new() };
+    let sections = [
+        section::summary::headlines(&page),
+        section::verdicts::verdicts(&mut page),
+        section::losses::losses(&mut page),
+        section::abilities::abilities(&mut page),
+        section::metric::artefacts(&mut page),
+        section::changes::chain_of_thought(&mut page),
+        section::changes::shots(&mut page),
+        section::metric::u_shapes(&mut page),
+        section::changes::depth(&mut page),
+        section::changes::others(&mut page),
+        section::training::training(&mut page),
+        section::provenance::provenance(&page),
+    ];
+    let mut main = section::summary::header(findings);
+    main.push_str(&contents(&sections));
+    for section in sections.iter().flatten() {
+        main.push_str(&format!("<section id=\"{0}\">\n<h2>{1}</h2>\n", section.id, section.title));
+        main.push_str(&section.body);
+        main.push_str("</section>\n");
+    }
+    let data = json_block("figures", &page.figures) + &json_block("findings", findings);
+    assemble(findings, &main, &data)
+}
+
+/// The list of sections at the top.
+fn contents(sections: &[Option<section::Section>]) -> String {
+    let links: String =
+        sections.iter().flatten().map(|s| format!("<li><a href=\"#{}\">{}</a></li>", s.id, s.title)).collect();
+    format!("<nav aria-label=\"Contents\"><ul>{links}</ul></nav>\n")
+}
+
+/// Puts the parts together. The scripts carry a nonce made from the page's own content: nothing that is part of the
+/// content can know it, so nothing but our scripts can run, even if an escape were forgotten somewhere.
+fn assemble(findings: &Findings, main: &str, data: &str) -> String {
+    let mut hash = blake3::Hasher::new();
+    for part in [STYLE, FIGURES, BEHAVIOUR, main, data] {
+        hash.update(part.as_bytes());
+    }
+    let nonce = &hash.finalize().to_hex()[..32];
+    let study = escape(&findings.study);
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src 'nonce-{nonce}'; \
+         style-src 'nonce-{nonce}'; img-src data: blob:; base-uri 'none'; form-action 'none'\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"generator\" content=\"Saltus {version}\">\n<meta name=\"referrer\" content=\"no-referrer\">\n\
+         <link rel=\"icon\" href=\"data:,\">\n<title>{study} · Saltus</title>\n\
+         <style nonce=\"{nonce}\">\n{STYLE}</style>\n</head>\n<body data-study=\"{study}\">\n\
+         <a class=\"skip\" href=\"#findings-list\">Skip to the findings</a>\n<main>\n{main}</main>\n\
+         <div id=\"tip\" hidden></div><div id=\"live\" aria-live=\"polite\"></div>\n{data}\
+         <script nonce=\"{nonce}\">\n{FIGURES}</script>\n<script nonce=\"{nonce}\">\n{BEHAVIOUR}</script>\n</body>\n</html>\n",
+        version = escape(&findings.saltus),
+    )
+}

@@ -1,0 +1,64 @@
+//! Where the numbers come from, the models, and the data to take away.
+
+use super::{Section, facts, section};
+use crate::findings::Model;
+use crate::html::escape;
+use crate::page::Page;
+use crate::words;
+
+/// The section.
+pub(crate) fn provenance(page: &Page) -> Option<Section> {
+    let f = page.findings;
+    let p = &f.provenance;
+    let mut rows = vec![
+        ("Study", f.study.clone()),
+        ("Saltus version", f.saltus.clone()),
+        ("Schema of the findings", f.schema.to_string()),
+        ("Measured cells", words::whole(p.cells)),
+        ("Questions asked, over all models", words::whole(p.items)),
+        ("Hash over all cells", p.records_hash.clone()),
+    ];
+    rows.extend(p.facts.iter().map(|(k, v)| (k.as_str(), v.clone())));
+    let body = format!(
+        "<p>Every number on this page was read from the saved findings; none was computed by the page. Sizes are \
+         non-embedding parameters. Missing measurements are left out, never shown as zero.</p>\n\
+         <p class=\"downloads\"><button type=\"button\" data-save=\"findings\">findings.json</button>\
+         <button type=\"button\" data-save=\"points\">points.csv</button>\
+         <button type=\"button\" data-save=\"losses\">losses.csv</button>\
+         <button type=\"button\" data-save=\"study\">study.toml</button></p>\n{}{}\
+         <h3>The study file</h3>\n<pre class=\"study\" tabindex=\"0\" aria-label=\"The study file, verbatim\">{}</pre>\n",
+        facts("Where the numbers come from", rows),
+        models(&f.models),
+        escape(&p.study_file)
+    );
+    section("provenance", "Where the numbers come from", body)
+}
+
+fn models(models: &[Model]) -> String {
+    let rows: String = models
+        .iter()
+        .map(|m| {
+            format!(
+                "<tr><th scope=\"row\">{} {}</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
+                 <td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td><td><code>{}</code></td></tr>\n",
+                escape(&m.ladder),
+                escape(&m.rung),
+                m.seed,
+                words::whole(m.params_non_embedding),
+                words::whole(m.params_total),
+                words::count(m.tokens as f64),
+                words::number(m.flops_6nd),
+                escape(&m.state),
+                escape(&m.weights.chars().take(12).collect::<String>())
+            )
+        })
+        .collect();
+    format!(
+        "<details><summary>The {}</summary><div class=\"scroll\"><table><caption>Models, smallest first. FLOPs are 6 N D with \
+         N without embeddings.</caption><thead><tr><th scope=\"col\">Rung</th><th scope=\"col\">Seed</th>\
+         <th scope=\"col\">Non-embedding parameters</th><th scope=\"col\">All parameters</th><th scope=\"col\">Tokens</th>\
+         <th scope=\"col\">FLOPs</th><th scope=\"col\">State</th><th scope=\"col\">Weights (hash)</th></tr></thead>\
+         <tbody>\n{rows}</tbody></table></div></details>\n",
+        words::plural(models.len(), "model")
+    )
+}
