@@ -19,4 +19,4 @@ pub use interval::{Interval, wilson};
 pub use isotonic::isotonic;
 pub use moments::{Crossed, clustered_se, crossed, largest_gap, mean, paired_se, quantile, variance};
 pub use multiple::benjamini_hochberg;
-pub use two_lines::{TwoLines, two_lines};
+pub use two_lines::{Slope, TwoLines, slope, two_lines};

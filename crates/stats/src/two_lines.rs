@@ -2,19 +2,26 @@
 
 use crate::t_two_sided;
 
-/// Slopes on both sides of a break with their two-sided p-values.
+/// A slope with its standard error.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Slope {
+    /// The slope.
+    pub value: f64,
+    /// Its standard error.
+    pub se: f64,
+    /// Two-sided p-value against zero.
+    pub p: f64,
+}
+
+/// Slopes on both sides of a break.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TwoLines {
     /// Where the line was broken.
     pub at: f64,
     /// Slope below the break.
-    pub before: f64,
-    /// Its p-value.
-    pub p_before: f64,
-    /// Slope above the break.
-    pub after: f64,
-    /// Its p-value.
-    pub p_after: f64,
+    pub before: Slope,
+    /// Slope from the break on.
+    pub after: Slope,
 }
 
 /// Fits `y` by two unconnected lines, below and from `at` on, with heteroskedasticity-consistent errors (HC3).
@@ -30,13 +37,17 @@ pub fn two_lines(x: &[f64], y: &[f64], at: f64) -> Option<TwoLines> {
         x.iter().zip(y).filter(|(x, _)| (**x < at) == below).map(|(x, y)| (*x, *y)).unzip()
     };
     let ((x0, y0), (x1, y1)) = (side(true), side(false));
-    let (before, p_before) = slope(&x0, &y0)?;
-    let (after, p_after) = slope(&x1, &y1)?;
-    Some(TwoLines { at, before, p_before, after, p_after })
+    Some(TwoLines { at, before: slope(&x0, &y0)?, after: slope(&x1, &y1)? })
 }
 
-/// Least-squares slope and its p-value by HC3, t with n - 2 degrees of freedom.
-fn slope(x: &[f64], y: &[f64]) -> Option<(f64, f64)> {
+/// Least-squares slope of `y` over `x` with its HC3 error (MacKinnon & White 1985), t with n - 2 degrees of freedom.
+///
+/// `None` for fewer than three points or a single position.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn slope(x: &[f64], y: &[f64]) -> Option<Slope> {
+    assert_eq!(x.len(), y.len(), "as many positions as values");
     let n = x.len() as f64;
     let (mx, my) = (crate::mean(x), crate::mean(y));
     let sxx: f64 = x.iter().map(|x| (x - mx).powi(2)).sum();
@@ -52,7 +63,7 @@ fn slope(x: &[f64], y: &[f64]) -> Option<(f64, f64)> {
     }
     let se = meat.sqrt() / sxx;
     let p = if se > 0.0 { t_two_sided(b / se, n - 2.0) } else { f64::from(b == 0.0) };
-    Some((b, p))
+    Some(Slope { value: b, se, p })
 }
 
 #[cfg(test)]
@@ -66,9 +77,9 @@ mod tests {
         let x: Vec<f64> = (0..12).map(f64::from).collect();
         let v: Vec<f64> = x.iter().map(|x| (x - 6.0).abs() + 0.1 * (x * 7.0).sin()).collect();
         let found = two_lines(&x, &v, 6.0).expect("enough points");
-        assert!(found.before < -0.9 && found.after > 0.9 && found.p_before < 0.01 && found.p_after < 0.01);
+        assert!(found.before.value < -0.9 && found.after.value > 0.9 && found.before.p < 0.01 && found.after.p < 0.01);
         let line = two_lines(&x, &x, 6.0).expect("enough points");
-        assert!(line.before > 0.0 && line.after > 0.0);
+        assert!(line.before.value > 0.0 && line.after.value > 0.0);
         assert!(two_lines(&x, &v, 1.0).is_none(), "one point is no line");
     }
 
@@ -82,7 +93,7 @@ mod tests {
             .filter(|&t| {
                 let mut rng = Key::new(9).index(t).rng();
                 let y: Vec<f64> = x.iter().map(|x| (0.5 + x) * noise.sample(&mut rng)).collect();
-                slope(&x, &y).expect("enough points").1 < 0.05
+                slope(&x, &y).expect("enough points").p < 0.05
             })
             .count();
         let rate = hits as f64 / trials as f64;

@@ -1,0 +1,319 @@
+//! The candidate curves, mean performance over x = ln(scale), and their maximum-likelihood fits.
+
+use crate::Shape;
+use crate::evidence::Evidence;
+use saltus_stats::minimise::{Stop, nelder_mead};
+
+/// ln of the factor of scale within which the steepest smooth growth rises from 10% to 90%: ln(ln 0.1 / ln 0.9) = 3.08,
+/// a factor of 22. It is the rise of exp(-N0/N), an answer whose surprise falls as the first power of scale.
+pub const STEEPEST_SMOOTH_RISE: f64 = 3.084_254;
+
+/// 10-90% width of the standard logistic.
+const LOGISTIC_RISE: f64 = 4.394_449;
+
+/// How a rise goes from 0 to 1. All three are fitted, as theory favours none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Link {
+    /// 1 / (1 + e^-z): symmetric.
+    Logistic,
+    /// exp(-e^-z): the pass rate whose -log is a power law of scale (PassUntil, arXiv 2310.03262); slow at the top.
+    Surprise,
+    /// 1 - exp(-e^z): the failure rate's mirror image; slow at the bottom.
+    Failure,
+}
+
+impl Link {
+    const ALL: [Link; 3] = [Link::Logistic, Link::Surprise, Link::Failure];
+
+    /// The rise at `x`, centred on `mid`, going from 10% to 90% within `width`.
+    fn rise(self, x: f64, mid: f64, width: f64) -> f64 {
+        let z = (x - mid) / width;
+        match self {
+            Link::Logistic => 1.0 / (1.0 + (-LOGISTIC_RISE * z).exp()),
+            Link::Surprise => (-(-STEEPEST_SMOOTH_RISE * z).exp()).exp(),
+            Link::Failure => 1.0 - (-(STEEPEST_SMOOTH_RISE * z).exp()).exp(),
+        }
+    }
+}
+
+/// A fitted curve.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Curve {
+    /// The same everywhere.
+    Level(f64),
+    /// A line through (x0, left) and (x1, right).
+    Line { x0: f64, x1: f64, left: f64, right: f64 },
+    /// From `left` to `right` by a link.
+    Step { link: Link, left: f64, right: f64, mid: f64, width: f64 },
+    /// Two lines that meet at (at, bend).
+    Bend { x0: f64, x1: f64, at: f64, left: f64, bend: f64, right: f64 },
+}
+
+impl Curve {
+    /// The mean at `x`.
+    pub(crate) fn at(&self, x: f64) -> f64 {
+        let line = |x0: f64, x1: f64, a: f64, b: f64| a + (b - a) * (x - x0) / (x1 - x0);
+        match *self {
+            Curve::Level(a) => a,
+            Curve::Line { x0, x1, left, right } => line(x0, x1, left, right),
+            Curve::Step { link, left, right, mid, width } => left + (right - left) * link.rise(x, mid, width),
+            Curve::Bend { x0, at, left, bend, .. } if x < at => line(x0, at, left, bend),
+            Curve::Bend { x1, at, bend, right, .. } => line(at, x1, bend, right),
+        }
+    }
+
+    /// Free parameters.
+    pub(crate) fn parameters(&self) -> usize {
+        match self {
+            Curve::Level(_) => 1,
+            Curve::Line { .. } => 2,
+            Curve::Step { .. } | Curve::Bend { .. } => 4,
+        }
+    }
+}
+
+/// A curve with its log-likelihood.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Fit {
+    pub(crate) curve: Curve,
+    pub(crate) log_likelihood: f64,
+}
+
+impl Fit {
+    /// Bayesian information criterion at `models` observations, the likelihood tempered by `inflation`.
+    pub(crate) fn bic(&self, models: usize, inflation: f64) -> f64 {
+        -2.0 * self.log_likelihood / inflation + self.curve.parameters() as f64 * (models as f64).ln()
+    }
+}
+
+/// What a candidate may do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Bounds {
+    /// Lowest and highest possible mean.
+    pub(crate) range: (f64, f64),
+    /// Chance, for metrics that have one.
+    pub(crate) chance: Option<f64>,
+    /// How far above chance still counts as at chance; a share of the rise where there is no chance level.
+    pub(crate) delta: f64,
+}
+
+/// A rise over the tested sizes.
+struct Cell {
+    link: Link,
+    mid: f64,
+    width: f64,
+    rise: Vec<f64>,
+}
+
+/// The search grid for the sizes of one ability, made once and used for every resample.
+pub(crate) struct Fitter {
+    bounds: Bounds,
+    /// Rises no steeper than [`STEEPEST_SMOOTH_RISE`].
+    gentle: Vec<Cell>,
+    /// Steeper rises that begin after the second size.
+    steep: Vec<Cell>,
+}
+
+impl Fitter {
+    /// `x` rising; steep rises need at least four sizes and are left out below.
+    pub(crate) fn new(x: &[f64], bounds: Bounds) -> Fitter {
+        let (first, last) = (x[0], x[x.len() - 1]);
+        let range = last - first;
+        let gentle = grid(x, (first - range, last + range, 24), &[1.0, 1.4, 2.0, 3.0, 5.0]);
+        let steep =
+            if x.len() < 4 { Vec::new() } else { grid(x, (x[1], last, 24), &[0.06, 0.12, 0.25, 0.5, 0.75, 0.999]) };
+        Fitter { bounds, gentle, steep }
+    }
+
+    /// The best curve of a shape; `None` if none is admissible.
+    pub(crate) fn fit(&self, shape: Shape, e: &Evidence) -> Option<Fit> {
+        match shape {
+            Shape::Flat => Some(self.level(e)),
+            Shape::Smooth => better(self.line(e, true), self.step(e, &self.gentle, Rise::Gentle), e.models),
+            Shape::Emergent => self.step(e, &self.steep, Rise::Steep),
+            Shape::Inverse => {
+                let step =
+                    better(self.step(e, &self.gentle, Rise::Fall), self.step(e, &self.steep, Rise::Fall), e.models);
+                better(self.line(e, false), step, e.models)
+            }
+            Shape::UShaped => self.bend(e, true),
+            Shape::InvertedU => self.bend(e, false),
+            Shape::Undetermined => None,
+        }
+    }
+
+    fn clip(&self, v: f64) -> f64 {
+        v.clamp(self.bounds.range.0, self.bounds.range.1)
+    }
+
+    fn inside(&self, values: &[f64]) -> bool {
+        values.iter().all(|v| (self.bounds.range.0..=self.bounds.range.1).contains(v))
+    }
+
+    fn level(&self, e: &Evidence) -> Fit {
+        let total: f64 = e.weight.iter().sum();
+        let mean = e.weight.iter().zip(&e.mean).map(|(w, y)| w * y).sum::<f64>() / total;
+        let plain = e.mean.iter().sum::<f64>() / e.mean.len() as f64;
+        let start = [mean, plain].map(|m| self.clip(m)).map(|m| (e.of_curve(|_| m), m));
+        let start = if start[0].0 >= start[1].0 { start[0].1 } else { start[1].1 };
+        self.polish(e, &[start], &[spread(e)], |p| self.inside(p).then_some(Curve::Level(p[0])))
+            .unwrap_or(Fit { curve: Curve::Level(start), log_likelihood: e.of_curve(|_| start) })
+    }
+
+    fn line(&self, e: &Evidence, rising: bool) -> Option<Fit> {
+        let (x0, x1) = ends(e);
+        let share: Vec<f64> = e.x.iter().map(|x| (x - x0) / (x1 - x0)).collect();
+        let (a, b) = least_squares(e, &share, |a| self.clip(a), |b| self.clip(b));
+        let make = |p: &[f64]| {
+            let ok = self.inside(p) && (p[1] > p[0]) == rising && p[0] != p[1];
+            ok.then_some(Curve::Line { x0, x1, left: p[0], right: p[1] })
+        };
+        let step = spread(e);
+        self.polish(e, &[a, b], &[step, step], make)
+    }
+
+    fn step(&self, e: &Evidence, cells: &[Cell], rise: Rise) -> Option<Fit> {
+        let left = |a: f64| match (rise, self.bounds.chance) {
+            (Rise::Steep, Some(c)) => self.clip(a.clamp(c - self.bounds.delta, c + self.bounds.delta)),
+            _ => self.clip(a),
+        };
+        let mut best: Option<Fit> = None;
+        for cell in cells {
+            let (a, b) = least_squares(e, &cell.rise, left, |b| self.clip(b));
+            let curve = Curve::Step { link: cell.link, left: a, right: b, mid: cell.mid, width: cell.width };
+            if !self.admits(e, &curve, rise) {
+                continue;
+            }
+            let rises = cell.rise.iter().enumerate();
+            let log_likelihood = rises.map(|(j, r)| e.log_likelihood(j, a + (b - a) * r)).sum();
+            if best.is_none_or(|best: Fit| log_likelihood > best.log_likelihood) {
+                best = Some(Fit { curve, log_likelihood });
+            }
+        }
+        let Curve::Step { link, left, right, mid, width } = best?.curve else { return best };
+        let make = |p: &[f64]| {
+            let curve = Curve::Step { link, left: p[0], right: p[1], mid: p[2], width: p[3].exp() };
+            self.admits(e, &curve, rise).then_some(curve)
+        };
+        // The first simplex leads inwards, where all limits are at hand.
+        let scale = spread(e) * if right > left { 1.0 } else { -1.0 };
+        let narrower = if rise == Rise::Gentle { 0.2 } else { -0.2 };
+        let polished =
+            self.polish(e, &[left, right, mid, width.ln()], &[0.3 * scale, -0.3 * scale, 0.2, narrower], make);
+        polished.filter(|p| p.log_likelihood >= best.map_or(f64::NEG_INFINITY, |b| b.log_likelihood)).or(best)
+    }
+
+    /// Whether a step keeps to its kind's limits.
+    fn admits(&self, e: &Evidence, curve: &Curve, rise: Rise) -> bool {
+        let Curve::Step { link, left, right, mid, width } = *curve else { return false };
+        let (x0, x1) = ends(e);
+        let range = x1 - x0;
+        let placed = self.inside(&[left, right]) && (x0 - range..=x1 + range).contains(&mid);
+        let limit = STEEPEST_SMOOTH_RISE;
+        placed
+            && match rise {
+                Rise::Gentle => right > left && (limit..=5.0 * limit).contains(&width),
+                Rise::Fall => right < left && (0.05 * limit..=5.0 * limit).contains(&width),
+                Rise::Steep => {
+                    let absent = match self.bounds.chance {
+                        Some(c) => {
+                            let line = c + self.bounds.delta;
+                            left >= c - self.bounds.delta && left <= line && curve.at(e.x[1]) <= line
+                        }
+                        None => link.rise(e.x[1], mid, width) <= self.bounds.delta,
+                    };
+                    right > left && mid <= x1 && (0.05 * limit..limit).contains(&width) && absent
+                }
+            }
+    }
+
+    fn bend(&self, e: &Evidence, down_first: bool) -> Option<Fit> {
+        let (x0, x1) = ends(e);
+        let n = e.x.len();
+        let mut best: Option<Fit> = None;
+        for k in 1..n.saturating_sub(1) {
+            for at in [e.x[k], 0.5 * (e.x[k] + e.x[k + 1])].into_iter().take(if k + 2 < n { 2 } else { 1 }) {
+                let make = |p: &[f64]| {
+                    let ok = if down_first { p[1] < p[0] && p[1] < p[2] } else { p[1] > p[0] && p[1] > p[2] };
+                    let curve = Curve::Bend { x0, x1, at, left: p[0], bend: p[1], right: p[2] };
+                    (ok && self.inside(p)).then_some(curve)
+                };
+                let start = [e.mean[0], e.mean[k], e.mean[n - 1]].map(|m| self.clip(m));
+                let step = spread(e) * if down_first { 1.0 } else { -1.0 };
+                let fit = self.polish(e, &start, &[0.5 * step, -0.5 * step, 0.5 * step], make);
+                if let Some(fit) = fit.filter(|f| best.is_none_or(|b| f.log_likelihood > b.log_likelihood)) {
+                    best = Some(fit);
+                }
+            }
+        }
+        best
+    }
+
+    /// Climbs from `start`; `None` if no admissible point was met.
+    fn polish(&self, e: &Evidence, start: &[f64], step: &[f64], make: impl Fn(&[f64]) -> Option<Curve>) -> Option<Fit> {
+        let cost = |p: &[f64]| make(p).map_or(f64::INFINITY, |c| -e.of_curve(|x| c.at(x)));
+        let stop = Stop { relative: 0.0, absolute: 0.01, evaluations: 60 * start.len() };
+        let found = nelder_mead(cost, start, step, stop);
+        make(&found.x).map(|curve| Fit { curve, log_likelihood: -found.value })
+    }
+}
+
+/// What kind of step is fitted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Rise {
+    Gentle,
+    Steep,
+    Fall,
+}
+
+fn grid(x: &[f64], (from, to, count): (f64, f64, usize), widths: &[f64]) -> Vec<Cell> {
+    let mut cells = Vec::with_capacity(3 * count * widths.len());
+    for link in Link::ALL {
+        for width in widths.iter().map(|w| w * STEEPEST_SMOOTH_RISE) {
+            for i in 0..count {
+                let mid = from + (to - from) * i as f64 / (count - 1) as f64;
+                let rise = x.iter().map(|&x| link.rise(x, mid, width)).collect();
+                cells.push(Cell { link, mid, width, rise });
+            }
+        }
+    }
+    cells
+}
+
+fn ends(e: &Evidence) -> (f64, f64) {
+    (e.x[0], e.x[e.x.len() - 1])
+}
+
+/// Range of the means, as a step size.
+fn spread(e: &Evidence) -> f64 {
+    let high = e.mean.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let low = e.mean.iter().copied().fold(f64::INFINITY, f64::min);
+    (0.3 * (high - low)).max(1e-3)
+}
+
+/// The one with the smaller BIC.
+fn better(a: Option<Fit>, b: Option<Fit>, models: usize) -> Option<Fit> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(if a.bic(models, 1.0) <= b.bic(models, 1.0) { a } else { b }),
+        (a, b) => a.or(b),
+    }
+}
+
+/// Weighted least squares of mean = a (1 - share) + b share, `a` and `b` kept within their limits.
+fn least_squares(e: &Evidence, share: &[f64], a_in: impl Fn(f64) -> f64, b_in: impl Fn(f64) -> f64) -> (f64, f64) {
+    let (mut aa, mut ab, mut bb, mut ay, mut by) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    for ((&w, &y), &g) in e.weight.iter().zip(&e.mean).zip(share) {
+        let f = 1.0 - g;
+        aa += w * f * f;
+        ab += w * f * g;
+        bb += w * g * g;
+        ay += w * f * y;
+        by += w * g * y;
+    }
+    let determinant = aa * bb - ab * ab;
+    let free = if determinant > 1e-12 * aa * bb { (bb * ay - ab * by) / determinant } else { e.mean[0] };
+    let a = a_in(free);
+    let b = if bb > 0.0 { b_in((by - ab * a) / bb) } else { b_in(e.mean[e.mean.len() - 1]) };
+    // With `b` at a limit, `a` is no longer the best.
+    (if aa > 0.0 { a_in((ay - ab * b) / aa) } else { a }, b)
+}
