@@ -209,8 +209,12 @@ impl Ladder {
         // About 12 layers width^2 parameters: wider or deeper than these bounds is far beyond the target.
         let widest = (target as f64).sqrt() as usize;
         let mut best: Option<(f64, Config)> = None;
+        let head_dim = self.shape.head_dim;
+        let narrow = (4..(2 * head_dim).min(widest)).step_by(4);
+        let wide = (2 * head_dim..=widest).step_by(head_dim);
+        let widths: Vec<usize> = narrow.chain(wide).filter(|&w| self.check_shape(w, 1).is_ok()).collect();
         for layers in 1..=256 {
-            for width in (4..=widest).filter(|&w| self.check_shape(w, layers).is_ok()) {
+            for &width in &widths {
                 let config = self.config_of(width, layers, vocabulary);
                 let d = distance(&config);
                 if best.as_ref().is_none_or(|(least, _)| d < *least) {
@@ -265,6 +269,8 @@ impl Ladder {
     fn check(&self) -> Result<(), Invalid> {
         let o = &self.optimiser;
         let share = |x: f64| (0.0..=1.0).contains(&x);
+        let fall = format!("a loss that must fall by {}", self.early_stop.unwrap_or_default());
+        let stop = |x: f64| x > 0.0 && x < 1.0;
         let rate = match self.learning_rate {
             PeakRate::Fixed(rate) | PeakRate::AtWidth64(rate) => rate,
         };
@@ -276,7 +282,7 @@ impl Ladder {
             Batch::Rows(rows) => (rows, 1.0),
             Batch::Compute { rows, flops } => (rows, flops),
         };
-        let checks: [(bool, &'static str, String, &str); 15] = [
+        let checks: [(bool, &'static str, String, &str); 17] = [
             (!self.sizes.is_empty(), "sizes", "no size".into(), "give at least one, for example \"48x2\""),
             (!self.seeds.is_empty(), "seeds", "no seed".into(), "give at least one, for example [1, 2, 3]"),
             (all_differ(&self.seeds), "seeds", format!("{:?} repeats a seed", self.seeds), "write each seed once"),
@@ -290,6 +296,8 @@ impl Ladder {
             (beta(o.beta1) && beta(o.beta2), "optimiser", "betas".into(), "give two numbers from 0 to below 1"),
             (o.weight_decay >= 0.0, "optimiser", format!("decay {}", o.weight_decay), "give a number of at least 0"),
             (o.clip > 0.0 && o.eps > 0.0, "optimiser", "clip or eps".into(), "give numbers above 0"),
+            (self.early_stop.is_none_or(stop), "early_stop", fall, "give a share between 0 and 1"),
+            (self.shape.head_dim > 0, "shape", "heads of width 0".into(), "give an even number, for example 16"),
             (self.shape.queries_per_kv > 0, "shape", "0 queries for a key-value head".into(), "give at least 1"),
             (self.checkpoints > 0, "checkpoints", "0 checkpoints".into(), "give at least 1, the trained model"),
         ];

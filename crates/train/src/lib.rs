@@ -24,7 +24,7 @@ pub use calibrate::{Calibration, calibrate, foretell};
 pub use error::{Error, Invalid};
 pub use grow::{Job, Progress, grow};
 pub use ladder::{Batch, Budget, Ladder, PeakRate, Shape, Size};
-pub use plan::{Plan, memory_available, memory_needed, plan};
+pub use plan::{Plan, check_memory, memory_available, memory_needed, plan};
 pub use rung::{EARLY_STOP_WINDOWS, Optimiser, Rung, TRAINING_VERSION};
 pub use schedule::{checkpoint_steps, curve_steps, learning_rate};
 pub use step::{SHARDS, StepOutcome, Trainer};

@@ -1,6 +1,6 @@
 //! What a rung will take: parameters, tokens, FLOPs, memory. No clock.
 
-use crate::{rung::Rung, step::SHARDS};
+use crate::{error::Invalid, rung::Rung, step::SHARDS};
 use saltus_transformer::Config;
 
 /// What a rung will take, each number with its convention.
@@ -67,6 +67,27 @@ pub fn memory_needed(rung: &Rung) -> u64 {
     let channels = config.layers * (16 * config.width + 4 * config.mlp_hidden) + 3 * config.vocabulary;
     let activations = (SHARDS * config.context * channels) as u64;
     4 * (parameters + activations)
+}
+
+/// Refuses a rung that takes more than `available` bytes of main memory.
+pub fn check_memory(rung: &Rung, available: u64) -> Result<(), Invalid> {
+    let needed = memory_needed(rung);
+    if needed <= available {
+        return Ok(());
+    }
+    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    Err(Invalid {
+        ladder: rung.ladder.clone(),
+        field: "sizes",
+        problem: format!(
+            "{} ({} parameters) takes {:.1} GiB to train and {:.1} GiB are free",
+            rung.name,
+            rung.config.params_total(),
+            gib(needed),
+            gib(available)
+        ),
+        remedy: "leave it out, or train it on a machine with more memory".into(),
+    })
 }
 
 /// Memory that this machine can give, in bytes, where that is known (Linux).

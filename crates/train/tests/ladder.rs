@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use saltus_train::{
-    Batch, Budget, Ladder, Optimiser, PeakRate, Rung, Shape, Size, checkpoint_steps, curve_steps, learning_rate,
+    Batch, Budget, Ladder, Optimiser, PeakRate, Rung, Shape, Size, check_memory, checkpoint_steps, curve_steps,
+    learning_rate, memory_needed,
 };
 
 fn pocket() -> Ladder {
@@ -129,10 +130,25 @@ fn what_makes_no_sense_is_told_with_what_to_write_instead() {
     );
     check(|l| l.seeds = vec![1, 2, 1], "seeds", "ladder `main`: [1, 2, 1] repeats a seed: write each seed once");
     check(
+        |l| l.early_stop = Some(0.0),
+        "early_stop",
+        "ladder `main`: a loss that must fall by 0: give a share between 0 and 1",
+    );
+    check(
         |l| l.learning_rate = PeakRate::Fixed(f64::NAN),
         "learning_rate",
         "ladder `main`: a rate of NaN: give a number above 0, for example 0.004",
     );
+}
+
+#[test]
+fn a_model_that_does_not_fit_the_memory_is_refused() {
+    let rung = one(|l| l.sizes = vec![Size::Params(1_000_000_000)]);
+    // Weights, two moments and four gradients of at least 10^9 values of 4 bytes each.
+    assert!(memory_needed(&rung) > 24 << 30);
+    let error = check_memory(&rung, 8 << 30).unwrap_err().to_string();
+    assert!(error.contains("GiB to train and 8.0 GiB are free: leave it out"), "{error}");
+    check_memory(&one(|_| {}), 8 << 30).unwrap();
 }
 
 #[test]
