@@ -37,7 +37,7 @@ pub enum Family {
 }
 
 /// Both ends are included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Span {
     /// Smallest.
@@ -49,6 +49,13 @@ pub struct Span {
 impl std::fmt::Display for Span {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}-{}", self.min, self.max)
+    }
+}
+
+/// As a study file has it.
+impl std::fmt::Debug for Span {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{{ min = {}, max = {} }}", self.min, self.max)
     }
 }
 

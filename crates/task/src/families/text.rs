@@ -166,3 +166,43 @@ fn followers(words: u32, n: usize, key: Key) -> Vec<u32> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All sentences of a small language one by one.
+    #[test]
+    fn entropy_is_that_of_all_sentences() {
+        let spec = Text {
+            words: 4,
+            letters: Span { min: 1, max: 3 },
+            zipf: 1.0,
+            length: 3,
+            follow: 0.7,
+            successors: vec![4.0, 1.0],
+        };
+        let world = World::new(&spec, Key::new(3)).unwrap();
+        let total: f64 = (1..=4).map(|r| 1.0 / f64::from(r)).sum();
+        let unigram = |w: usize| 1.0 / (w + 1) as f64 / total;
+        let next = |w: usize, v: usize| {
+            let habit: f64 =
+                [0.8, 0.2].iter().zip(&world.followers[2 * w..]).filter(|(_, f)| **f as usize == v).map(|p| p.0).sum();
+            0.3 * unigram(v) + 0.7 * habit
+        };
+        let (mut nats, mut characters, mut mass) = (0.0, 0.0, 0.0);
+        for a in 0..4 {
+            for b in 0..4 {
+                for c in 0..4 {
+                    let p = unigram(a) * next(a, b) * next(b, c);
+                    let text = [a, b, c].map(|w| world.lexicon[w].as_str()).join(" ") + ";";
+                    nats -= p * p.ln();
+                    characters += p * text.len() as f64;
+                    mass += p;
+                }
+            }
+        }
+        assert!((mass - 1.0).abs() < 1e-12);
+        assert!((world.entropy() - nats / characters).abs() < 1e-12, "{} {}", world.entropy(), nats / characters);
+    }
+}

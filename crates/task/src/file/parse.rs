@@ -1,6 +1,6 @@
 //! Reading and checking of task files.
 
-use super::json::{At, Node, shorten};
+use super::json::{At, Node, kind, shorten};
 use super::{Example, MAX_EXAMPLES, MAX_FILE_BYTES, TaskFile, Template};
 use crate::{Candidate, Error};
 use serde_json::Value;
@@ -92,6 +92,13 @@ fn bigbench(path: &Path, text: &str) -> Result<(Option<String>, Template, Exampl
         append_choices: root.get("append_choices_to_input").is_none_or(|node| truthy(node.value)),
         separator: text("example_separator", "\n")?,
     };
+    let before = [&template.task_prefix, &template.input_prefix, &template.output_prefix];
+    if let Some(i) =
+        examples.iter().position(|(_, e)| e.input.is_empty()).filter(|_| before.iter().all(|t| t.is_empty()))
+    {
+        let problem = format!("examples[{i}].input is empty, and so are all prefixes");
+        return Err(root.error(problem, "write what the model is to read"));
+    }
     let name = root.get("name").map(|node| node.text("write the task's name in quotes").map(str::to_owned));
     Ok((name.transpose()?.filter(|name| !name.is_empty()), template, examples))
 }
@@ -109,6 +116,7 @@ fn truthy(value: &Value) -> bool {
 }
 
 fn bigbench_example(node: &Node<'_>) -> Result<(bool, Example), Error> {
+    node.object(EXAMPLE)?;
     let input = input(node, EXAMPLE)?;
     if let Some(scores) = node.get("target_scores") {
         let mut candidates = Vec::new();
@@ -169,7 +177,7 @@ fn line_example(node: &Node<'_>) -> Result<(bool, Example), Error> {
     };
     let Some(right) = right else {
         let remedy = "write the number of the right choice, counted from 0, or its text";
-        return Err(answer.error(format!("no such choice among {}", texts.len()), remedy));
+        return Err(answer.error(format!("{} is none of the {} choices", kind(answer.value), texts.len()), remedy));
     };
     let score = |i| f64::from(u8::from(i == right));
     let candidates = texts.into_iter().enumerate().map(|(i, text)| Candidate { text, score: score(i) }).collect();
@@ -197,7 +205,7 @@ fn open_target(node: &Node<'_>) -> Result<Candidate, Error> {
 fn checked_choices(node: &Node<'_>, example: Example) -> Result<Example, Error> {
     let candidates = &example.candidates;
     if candidates.len() < 2 {
-        return Err(node.error(format!("{} choices", candidates.len()), "give at least two choices"));
+        return Err(node.error("fewer than two choices", "give at least two, or a `target` instead"));
     }
     if candidates.iter().any(|c| c.text.is_empty()) {
         return Err(node.error("an empty choice", "write its text: an empty one cannot be scored"));
