@@ -1,2 +1,48 @@
-//! Automation.
-fn main() {}
+//! Automation of the project: `cargo xtask check | bench | conformance`.
+
+mod architecture;
+mod bench;
+mod check;
+mod conformance;
+mod deny;
+mod kill;
+mod python;
+mod shell;
+mod size;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+
+  check [--fix]              format, lints, docs, architecture, size limits, dependencies
+  bench train [--json]       training speed beside PyTorch eager on the shapes xs, s, m
+  conformance [PART...]      agreement with other programs and with itself; parts:
+                             torch, law, records, kill, page (all of them when none is named)
+
+The Python environment of `bench` and `conformance` (conformance/requirements.txt, about 6 GB with PyTorch) is made
+once, in the target folder. Inputs that are not in this repository are looked for in $SALTUS_SHARED, else ../shared.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["check"] => check::run(false),
+        ["check", "--fix"] => check::run(true),
+        ["bench", "train"] => bench::train(false),
+        ["bench", "train", "--json"] => bench::train(true),
+        ["conformance", parts @ ..] => conformance::run(parts),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(format!("no such command: `cargo xtask {}`\n\n{USAGE}", arguments.join(" "))),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("\nxtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

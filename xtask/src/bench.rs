@@ -1,0 +1,99 @@
+//! `cargo xtask bench train`: training speed beside PyTorch eager, the two run in turn.
+
+use crate::{
+    python,
+    shell::{self, Result, section},
+};
+use serde_json::{Value, json};
+use std::process::Command;
+
+/// Shapes, with the seconds of one run (a step of `m` takes a second).
+const SHAPES: [(&str, u32); 3] = [("xs", 5), ("s", 5), ("m", 12)];
+
+/// Odd, so that the median is a measured value.
+const ROUNDS: usize = 5;
+
+/// One measured run.
+struct Run {
+    tokens_per_s: f64,
+    reported: Value,
+}
+
+/// Prints one line for each shape: medians over the rounds, the ratio the median of the rounds' ratios.
+pub(crate) fn train(json: bool) -> Result {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    section("building");
+    let saltus = shell::release_example("saltus-train", "throughput")?;
+    drop(python::script("bench_train.py")?);
+    warn_if_busy();
+    for (shape, seconds) in SHAPES {
+        let words = format!("--shape {shape} --seconds {seconds} --threads {threads}");
+        let (mut ours, mut theirs, mut ratios, mut torch) = (Vec::new(), Vec::new(), Vec::new(), Value::Null);
+        for round in 1..=ROUNDS {
+            let own = measure(Command::new(&saltus).args(words.split(' ')))?;
+            let peer = measure(python::script("bench_train.py")?.args(words.split(' ')))?;
+            eprintln!(
+                "{shape}, round {round} of {ROUNDS}: Saltus {:.0}, PyTorch {:.0} tokens/s",
+                own.tokens_per_s, peer.tokens_per_s
+            );
+            ours.push(own.tokens_per_s);
+            theirs.push(peer.tokens_per_s);
+            ratios.push(own.tokens_per_s / peer.tokens_per_s);
+            torch = peer.reported["torch"].clone();
+        }
+        let line = json!({
+            "shape": shape,
+            "saltus_tokens_per_s": median(&mut ours).round(),
+            "torch_tokens_per_s": median(&mut theirs).round(),
+            "ratio": hundredths(median(&mut ratios)),
+            "ratio_low": hundredths(ratios[0]),
+            "ratio_high": hundredths(ratios[ROUNDS - 1]),
+            "threads": threads,
+            "rounds": ROUNDS,
+            "torch": torch,
+        });
+        if json {
+            println!("{line}");
+        } else {
+            println!(
+                "{shape:>2}  Saltus {:>7}  PyTorch {:>7} tokens/s  ratio {} ({} to {})",
+                line["saltus_tokens_per_s"],
+                line["torch_tokens_per_s"],
+                line["ratio"],
+                line["ratio_low"],
+                line["ratio_high"]
+            );
+        }
+    }
+    Ok(())
+}
+
+fn measure(command: &mut Command) -> Result<Run> {
+    let text = shell::output(command)?;
+    let line = text.lines().rfind(|line| line.starts_with('{')).unwrap_or_default();
+    let reported: Value = serde_json::from_str(line).map_err(|e| format!("no JSON in {text:?}: {e}"))?;
+    let tokens_per_s = reported["tokens_per_s"].as_f64().ok_or_else(|| format!("no tokens_per_s in {line}"))?;
+    Ok(Run { tokens_per_s, reported })
+}
+
+/// Another busy process makes PyTorch's threads wait for each other and so flatters Saltus: say it.
+fn warn_if_busy() {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let minute: f64 = load.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0);
+    if minute > 0.5 {
+        eprintln!(
+            "warning: other programs were running in the last minute (load {minute}); they slow PyTorch's threads more \
+             than ours, so run this again on a quiet machine before believing the ratios"
+        );
+    }
+}
+
+/// Sorts `values` and gives the middle one.
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn hundredths(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
