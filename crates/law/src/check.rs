@@ -3,7 +3,7 @@
 use crate::fit::{Fit, Interval};
 use crate::law::PowerSum;
 use crate::observation::{Observation, Observations};
-use statrs::distribution::{ContinuousCDF, FisherSnedecor, StudentsT};
+use statrs::distribution::{ContinuousCDF, FisherSnedecor};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -27,9 +27,12 @@ pub struct Residuals {
     /// (sizes - 3, runs - sizes) degrees of freedom. `None` without replicates. Runs, not checkpoints, are counted. The
     /// reference distribution is that of least squares, so for a Huber fit it is approximate.
     pub lack_of_fit: Option<Test>,
-    /// Trend along training: t of (mean residual of a run's later half - of its earlier half) over runs. `None` where
-    /// runs have a single checkpoint.
-    pub token_trend: Option<Test>,
+    /// Standard deviation between runs of one size, of a run's mean residual. `None` without replicates.
+    pub between_runs: Option<f64>,
+    /// Mean residual in the first, middle and last third of the runs' checkpoints: a law that is wrong about tokens
+    /// bends here. `None` where runs have fewer than three checkpoints. There is no p-value: the error of beta, which
+    /// all runs share, would make one too small.
+    pub along_training: Option<[f64; 3]>,
 }
 
 /// Below this share of the least loss, E counts as zero.
@@ -38,6 +41,8 @@ const E_AT_ZERO: f64 = 1e-3;
 const EXPONENT_RANGE: (f64, f64) = (0.01, 3.0);
 /// An interval whose ends differ by more than this factor says little of an exponent.
 const WIDE_EXPONENT: f64 = 2.0;
+/// A term that moves the log loss by less than this many residuals (root mean square) cannot be told from none.
+const VISIBLE: f64 = 2.0;
 /// An interval of E wider than this share of the least loss says little of it.
 const WIDE_E: f64 = 0.5;
 /// Fewer sizes than this leave three parameters nearly unchecked.
@@ -94,8 +99,13 @@ pub enum Warning {
     },
     /// The sizes' mean residuals differ by more than seeds do.
     LackOfFit(Test),
-    /// Residuals drift along training.
-    TokenTrend(Test),
+    /// Residuals bend along training by more than runs differ.
+    BendsAlongTraining {
+        /// Mean residual in the first, middle and last third of the checkpoints.
+        thirds: [f64; 3],
+        /// Standard deviation between runs of one size.
+        between_runs: f64,
+    },
     /// Fits that ran out of evaluations.
     NotConverged {
         /// How many.
@@ -146,10 +156,10 @@ impl fmt::Display for Warning {
                 "sizes deviate from the law by more than seeds do (F = {statistic:.1}, p = {p:.1e}): the intervals are too \
                  narrow and the form is an approximation; look at the residuals"
             ),
-            Warning::TokenTrend(Test { statistic, p }) => write!(
+            Warning::BendsAlongTraining { thirds: [early, middle, late], between_runs } => write!(
                 f,
-                "residuals drift along training (t = {statistic:.1}, p = {p:.1e}): the power of tokens is an approximation; \
-                 look at the residuals"
+                "log residuals go from {early:+.3} over {middle:+.3} to {late:+.3} along training, more than seeds differ \
+                 ({between_runs:.3}): the power of tokens is an approximation; look at the residuals before using B and beta"
             ),
             Warning::NotConverged { failed, of } => {
                 write!(f, "{failed} of {of} fits stopped before they converged; take the intervals with care")
@@ -168,19 +178,31 @@ pub(crate) fn warnings<const K: usize, L: PowerSum<K>>(fit: &Fit<L>, failed: usi
     for (k, name) in L::EXPONENTS.into_iter().enumerate() {
         let exponent = fit.interval(|law| law.exponents()[k]);
         let inside = (EXPONENT_RANGE.0..EXPONENT_RANGE.1).contains(&exponent.value);
-        if !inside || exponent.high > WIDE_EXPONENT * exponent.low {
+        if !inside || exponent.high > WIDE_EXPONENT * exponent.low || reach(fit, k) < VISIBLE * fit.residuals.rms {
             warnings.push(Warning::Exponent { name, exponent });
         }
     }
     warnings.extend(design(fit));
-    let significant = |test: Option<Test>| test.filter(|test| test.p < SIGNIFICANT);
-    warnings.extend(significant(fit.residuals.lack_of_fit).map(Warning::LackOfFit));
-    warnings.extend(significant(fit.residuals.token_trend).map(Warning::TokenTrend));
+    warnings.extend(fit.residuals.lack_of_fit.filter(|test| test.p < SIGNIFICANT).map(Warning::LackOfFit));
+    if let Residuals { between_runs: Some(between_runs), along_training: Some(thirds), .. } = fit.residuals {
+        let highest = thirds.iter().copied().fold(f64::MIN, f64::max);
+        let lowest = thirds.iter().copied().fold(f64::MAX, f64::min);
+        if highest - lowest > between_runs {
+            warnings.push(Warning::BendsAlongTraining { thirds, between_runs });
+        }
+    }
     let of = fit.resamples.len() + 1;
     if failed * 100 > of {
         warnings.push(Warning::NotConverged { failed, of });
     }
     warnings
+}
+
+/// How much term `k` moves the log loss over the range fitted.
+fn reach<const K: usize, L: PowerSum<K>>(fit: &Fit<L>, k: usize) -> f64 {
+    let (params, tokens) = (fit.params, fit.tokens);
+    let from = if k == 0 { fit.law.loss(params.0, tokens.1) } else { fit.law.loss(params.1, tokens.0) };
+    (from / fit.law.loss(params.1, tokens.1)).ln()
 }
 
 /// Warnings that the data give before any fit.
@@ -222,7 +244,8 @@ pub(crate) fn residuals(data: &Observations, residuals: &[f64]) -> Residuals {
         }
     }
     let rms = mean(residuals.iter().map(|r| r * r)).sqrt();
-    Residuals { rms, largest, lack_of_fit: lack_of_fit(&by_run, &sizes_of_runs), token_trend: token_trend(by_run) }
+    let (between_runs, lack_of_fit) = between_and_within(&by_run, &sizes_of_runs);
+    Residuals { rms, largest, lack_of_fit, between_runs, along_training: along_training(by_run) }
 }
 
 fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
@@ -230,46 +253,38 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     values.sum::<f64>() / n
 }
 
-/// F test of the sizes' mean residuals against the runs within sizes.
-fn lack_of_fit(by_run: &[Vec<(f64, f64)>], sizes_of_runs: &[f64]) -> Option<Test> {
+/// The standard deviation between runs of one size, and the F test of the sizes' mean residuals against it.
+fn between_and_within(by_run: &[Vec<(f64, f64)>], sizes_of_runs: &[f64]) -> (Option<f64>, Option<Test>) {
     let mut by_size: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
     for (run, size) in by_run.iter().zip(sizes_of_runs) {
         by_size.entry(size.to_bits()).or_default().push(mean(run.iter().map(|(_, r)| *r)));
     }
-    let between: f64 = by_size.values().map(|runs| runs.len() as f64 * mean(runs.iter().copied()).powi(2)).sum();
-    let within: f64 = by_size
-        .values()
-        .map(|runs| {
-            let centre = mean(runs.iter().copied());
-            runs.iter().map(|r| (r - centre).powi(2)).sum::<f64>()
-        })
-        .sum();
+    let of_sizes: f64 = by_size.values().map(|runs| runs.len() as f64 * mean(runs.iter().copied()).powi(2)).sum();
+    let within_size = |runs: &Vec<f64>| {
+        let centre = mean(runs.iter().copied());
+        runs.iter().map(|r| (r - centre).powi(2)).sum::<f64>()
+    };
+    let of_runs: f64 = by_size.values().map(within_size).sum();
     let free = (by_size.len() as f64 - 3.0, by_run.len() as f64 - by_size.len() as f64);
-    if free.0 < 1.0 || free.1 < 3.0 || within <= 0.0 {
-        return None;
+    if free.1 < 3.0 || of_runs <= 0.0 {
+        return (None, None);
     }
-    let statistic = (between / free.0) / (within / free.1);
-    Some(Test { statistic, p: FisherSnedecor::new(free.0, free.1).ok()?.sf(statistic) })
+    let variance = of_runs / free.1;
+    let statistic = of_sizes / free.0 / variance;
+    let f = if free.0 < 1.0 { None } else { FisherSnedecor::new(free.0, free.1).ok() };
+    (Some(variance.sqrt()), f.map(|f| Test { statistic, p: f.sf(statistic) }))
 }
 
-/// t test, over runs, of the later half of the residuals against the earlier half.
-fn token_trend(by_run: Vec<Vec<(f64, f64)>>) -> Option<Test> {
-    let drifts: Vec<f64> = by_run
+/// Mean residual in the first, middle and last third of each run's checkpoints, averaged over runs.
+fn along_training(by_run: Vec<Vec<(f64, f64)>>) -> Option<[f64; 3]> {
+    let thirds: Vec<[f64; 3]> = by_run
         .into_iter()
-        .filter(|run| run.len() > 1)
+        .filter(|run| run.len() >= 3)
         .map(|mut run| {
             run.sort_by(|a, b| a.0.total_cmp(&b.0));
-            let (early, late) = run.split_at(run.len() / 2);
-            mean(late.iter().map(|(_, r)| *r)) - mean(early.iter().map(|(_, r)| *r))
+            let n = run.len();
+            std::array::from_fn(|third| mean(run[third * n / 3..(third + 1) * n / 3].iter().map(|(_, r)| *r)))
         })
         .collect();
-    let n = drifts.len() as f64;
-    if n < 3.0 {
-        return None;
-    }
-    let centre = mean(drifts.iter().copied());
-    let variance = drifts.iter().map(|d| (d - centre).powi(2)).sum::<f64>() / (n - 1.0);
-    let statistic = centre / (variance / n).sqrt();
-    let p = 2.0 * StudentsT::new(0.0, 1.0, n - 1.0).ok()?.sf(statistic.abs());
-    statistic.is_finite().then_some(Test { statistic, p })
+    (!thirds.is_empty()).then(|| std::array::from_fn(|third| mean(thirds.iter().map(|run| run[third]))))
 }

@@ -12,7 +12,7 @@ const EXPONENTS: (f64, f64) = (0.02, 2.0);
 const GRID: usize = 16;
 /// How many of the grid's best local minima are taken further.
 const STARTS: usize = 6;
-/// A coefficient that least squares sets to zero starts at this share of the least loss, so that it can come back.
+/// No search starts with E or a term below this share of the least loss.
 const FLOOR: f64 = 1e-3;
 
 /// Starting points theta for [`Problem::polish`], best first.
@@ -50,11 +50,20 @@ fn is_local_minimum<const K: usize>(squares: &[f64], cell: usize) -> bool {
 
 fn theta<const K: usize>(problem: &Problem<K>, weights: &[f64], log_exponents: &[f64; K]) -> Vec<f64> {
     let (_, coefficients) = project(problem, weights, log_exponents);
-    let least = problem.y.iter().copied().fold(f64::INFINITY, f64::min).exp();
-    let log = |c: f64| c.max(FLOOR * least).ln();
-    let mut theta = vec![log(coefficients[0])];
+    let mut theta = vec![coefficients[0].ln()];
     for k in 0..K {
-        theta.extend([log(coefficients[1 + k]), log_exponents[k]]);
+        theta.extend([coefficients[1 + k].ln(), log_exponents[k]]);
+    }
+    off_the_boundary(problem, theta)
+}
+
+/// Raises E and the coefficients to a thousandth of the least loss: at zero their logarithms have no gradient, and a
+/// search that starts there could never leave.
+pub(crate) fn off_the_boundary<const K: usize>(problem: &Problem<K>, mut theta: Vec<f64>) -> Vec<f64> {
+    let floor = problem.y.iter().copied().fold(f64::INFINITY, f64::min) + FLOOR.ln();
+    theta[0] = theta[0].max(floor);
+    for k in 0..K {
+        theta[1 + 2 * k] = theta[1 + 2 * k].max(floor);
     }
     theta
 }
