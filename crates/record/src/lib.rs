@@ -14,6 +14,8 @@ mod part;
 mod rows;
 mod seal;
 mod table;
+#[cfg(test)]
+mod tests;
 mod types;
 
 pub use atomic::{TEMPORARY_PREFIX, write_atomically};

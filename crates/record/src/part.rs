@@ -15,7 +15,7 @@ use std::{
 };
 
 /// The greatest length of a part in bytes: a bound on what a reader takes into memory.
-const LIMIT: u64 = 1 << 30;
+pub(crate) const LIMIT: u64 = 1 << 30;
 
 /// The rows of one part, and the key of the cell that they belong to.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,8 +37,13 @@ pub fn write_records(path: &Path, key: &str, records: &[Record]) -> Result<(), E
     for (row, record) in records.iter().enumerate() {
         consistent(record).map_err(|found| Error::Inconsistent { path: path.to_owned(), row, found })?;
     }
+    write(path, encode_records(key, records))
+}
+
+/// The bytes of a part of consistent records.
+pub(crate) fn encode_records(key: &str, records: &[Record]) -> ParquetResult<Vec<u8>> {
     let rows: Vec<_> = records.iter().flat_map(rows_of).collect();
-    write(path, "records", key, &record_columns(), &rows)
+    encode(key, "records", &SCHEMA.to_string(), &record_columns(), &rows)
 }
 
 /// Reads a part written by [`write_records`]. Nothing is decoded before the file's seal (a hash of all of it) holds.
@@ -46,7 +51,12 @@ pub fn write_records(path: &Path, key: &str, records: &[Record]) -> Result<(), E
 /// # Errors
 /// [`Error::Io`], [`Error::Foreign`], [`Error::Damaged`], [`Error::Schema`], [`Error::TooLarge`]; each names `path`.
 pub fn read_records(path: &Path) -> Result<Part<Record>, Error> {
-    read(path, "records", decode_records)
+    parse_records(path, bytes_of(path, "records")?)
+}
+
+/// The part of records in `bytes`, which are the content of `path`.
+pub(crate) fn parse_records(path: &Path, bytes: Vec<u8>) -> Result<Part<Record>, Error> {
+    parse(path, "records", bytes, decode_records)
 }
 
 /// Writes the training curve of the cell `key` to `path`, as [`write_records`] does.
@@ -54,7 +64,7 @@ pub fn read_records(path: &Path) -> Result<Part<Record>, Error> {
 /// # Errors
 /// [`Error::Io`] when the system refuses; [`Error::TooLarge`] above 1 GiB. `path` is then as it was.
 pub fn write_losses(path: &Path, key: &str, points: &[LossPoint]) -> Result<(), Error> {
-    write(path, "losses", key, &loss_columns(), points)
+    write(path, encode(key, "losses", &SCHEMA.to_string(), &loss_columns(), points))
 }
 
 /// Reads a part written by [`write_losses`].
@@ -62,29 +72,36 @@ pub fn write_losses(path: &Path, key: &str, points: &[LossPoint]) -> Result<(), 
 /// # Errors
 /// As [`read_records`].
 pub fn read_losses(path: &Path) -> Result<Part<LossPoint>, Error> {
-    read(path, "losses", decode_losses)
+    parse(path, "losses", bytes_of(path, "losses")?, decode_losses)
 }
 
-fn write<R>(path: &Path, kind: &str, key: &str, columns: &[Column<R>], rows: &[R]) -> Result<(), Error> {
-    let schema = SCHEMA.to_string();
-    let metadata = [("saltus.kind", kind), ("saltus.schema", &schema), ("saltus.key", key)];
-    let bytes = table::write(columns, rows, &metadata).map(seal::seal).map_err(|e| Error::Io {
-        action: "write",
-        path: path.to_owned(),
-        source: io::Error::other(e),
-    })?;
+/// The bytes of any part.
+pub(crate) fn encode<R>(
+    key: &str,
+    kind: &str,
+    schema: &str,
+    columns: &[Column<R>],
+    rows: &[R],
+) -> ParquetResult<Vec<u8>> {
+    let metadata = [("saltus.kind", kind), ("saltus.schema", schema), ("saltus.key", key)];
+    table::write(columns, rows, &metadata).map(seal::seal)
+}
+
+fn write(path: &Path, encoded: ParquetResult<Vec<u8>>) -> Result<(), Error> {
+    let refused = |e| Error::Io { action: "write", path: path.to_owned(), source: io::Error::other(e) };
+    let bytes = encoded.map_err(refused)?;
     small_enough(path, bytes.len() as u64)?;
     write_atomically(path, |file| file.write_all(&bytes))
 }
 
-fn read<R>(
+fn parse<R>(
     path: &Path,
     kind: &'static str,
+    bytes: Vec<u8>,
     decode: impl Fn(&Table) -> ParquetResult<Vec<R>>,
 ) -> Result<Part<R>, Error> {
     let foreign = |found: String| Error::Foreign { path: path.to_owned(), expected: kind, found };
     let damaged = |found: String| Error::Damaged { path: path.to_owned(), found };
-    let bytes = bytes_of(path)?.ok_or_else(|| foreign("it is no ordinary file".to_owned()))?;
     seal::check(&bytes).map_err(|e| match e {
         Unsealed::Foreign(found) => foreign(found.to_owned()),
         Unsealed::Damaged(found) => damaged(found.to_owned()),
@@ -101,36 +118,20 @@ fn read<R>(
     Ok(Part { key: text("saltus.key"), rows: decode(&table).map_err(undecodable)? })
 }
 
-/// The content of an ordinary file, and nothing for a folder or a device.
-fn bytes_of(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+/// The content of an ordinary file; a folder or a device is no part.
+fn bytes_of(path: &Path, expected: &'static str) -> Result<Vec<u8>, Error> {
     let refused = |source| Error::Io { action: "read", path: path.to_owned(), source };
     // Asked before opening: opening a named pipe waits for a writer.
     let found = path.metadata().map_err(refused)?;
     if !found.is_file() {
-        return Ok(None);
+        return Err(Error::Foreign { path: path.to_owned(), expected, found: "it is no ordinary file".to_owned() });
     }
     small_enough(path, found.len())?;
     let mut bytes = Vec::new();
     File::open(path).map_err(refused)?.take(LIMIT).read_to_end(&mut bytes).map_err(refused)?;
-    Ok(Some(bytes))
+    Ok(bytes)
 }
 
 fn small_enough(path: &Path, bytes: u64) -> Result<(), Error> {
     if bytes > LIMIT { Err(Error::TooLarge { path: path.to_owned(), bytes, limit: LIMIT }) } else { Ok(()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn another_schema_is_named_with_both_versions() {
-        let bytes = table::write::<LossPoint>(&loss_columns(), &[], &[("saltus.schema", "7")]).map(seal::seal).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("part.parquet");
-        std::fs::write(&path, bytes).unwrap();
-        let error = read_losses(&path).unwrap_err().to_string();
-        assert!(error.contains("has schema 7, and this Saltus reads schema 1"), "{error}");
-        assert!(error.contains("part.parquet") && error.contains("delete it"), "{error}");
-    }
 }

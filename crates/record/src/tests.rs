@@ -1,12 +1,13 @@
 //! Parts on disk: what goes in comes out, the same rows are the same bytes, and a spoiled file is an error.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-use proptest::prelude::*;
-use saltus_record::{
-    Candidate, Error, Generated, LossPoint, ModelKey, Outcome, QuestionKey, Record, TEMPORARY_PREFIX, read_losses,
-    read_records, write_atomically, write_losses, write_records,
+use crate::{
+    Candidate, Error, Generated, LossPoint, ModelKey, Outcome, QuestionKey, Record, TEMPORARY_PREFIX,
+    part::{LIMIT, encode, encode_records, parse_records},
+    read_losses, read_records,
+    rows::loss_columns,
+    write_atomically, write_losses, write_records,
 };
+use proptest::prelude::*;
 use std::{fs, io::Write, path::Path};
 
 fn model() -> ModelKey {
@@ -61,18 +62,12 @@ fn one_of_each() -> Vec<Record> {
 }
 
 fn written(records: &[Record]) -> Vec<u8> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("part.parquet");
-    write_records(&path, "key", records).unwrap();
-    fs::read(path).unwrap()
+    encode_records("key", records).unwrap()
 }
 
 /// Reads `bytes` as a part of records.
 fn read(bytes: &[u8]) -> Result<Vec<Record>, Error> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("part.parquet");
-    fs::write(&path, bytes).unwrap();
-    read_records(&path).map(|part| part.rows)
+    parse_records(Path::new("part.parquet"), bytes.to_vec()).map(|part| part.rows)
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -127,9 +122,36 @@ fn what_is_no_part_is_named_with_a_remedy() {
     assert!(error.contains("cannot read") && error.contains("absent.parquet"), "{error}");
     let error = read(b"item,score\n1,0.5\n").unwrap_err().to_string();
     assert!(error.contains("does not begin as a Parquet file"), "{error}");
+    let unsealed = crate::table::write::<LossPoint>(&loss_columns(), &[], &[]).unwrap();
+    let error = read(&unsealed).unwrap_err().to_string();
+    assert!(error.contains("it has no seal"), "{error}");
     assert!(read(b"").is_err());
     assert!(read(b"PAR1").is_err());
     assert!(read(b"PAR1\xff\xff\xff\xffPAR1").is_err());
+}
+
+#[cfg(unix)]
+#[test]
+fn memory_is_bounded() {
+    let error = read_records(Path::new("/dev/zero")).unwrap_err();
+    assert!(error.to_string().contains("no ordinary file"), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("part.parquet");
+    // A hole of the file system takes no space.
+    fs::File::create(&path).unwrap().set_len(LIMIT + 1).unwrap();
+    let error = read_records(&path).unwrap_err();
+    assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+}
+
+#[test]
+fn another_schema_is_named_with_both_versions() {
+    let bytes = encode::<LossPoint>("key", "losses", "7", &loss_columns(), &[]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("part.parquet");
+    fs::write(&path, bytes).unwrap();
+    let error = read_losses(&path).unwrap_err().to_string();
+    assert!(error.contains("has schema 7, and this Saltus reads schema 1"), "{error}");
+    assert!(error.contains("part.parquet") && error.contains("delete it"), "{error}");
 }
 
 #[test]
@@ -219,8 +241,6 @@ fn any_records() -> impl Strategy<Value = Vec<Record>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
     #[test]
     fn records_come_back_from_the_same_bytes(records in any_records()) {
         let bytes = written(&records);
