@@ -6,7 +6,7 @@
 /// answer, where a metric needs one, is the one of them that the model finds most probable (BIG-bench questions may
 /// have several). Sharp metrics ([`ExactMatch`](Metric::ExactMatch), [`ChoiceAccuracy`](Metric::ChoiceAccuracy)) have
 /// smooth twins, because a sharp metric can make a jump where the model makes none (Schaeffer et al., arXiv
-/// 2304.15004, section 2).
+/// 2304.15004).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Metric {
     /// 1 if the generated text equals one of the right answers exactly (BIG-bench `exact_str_match`: untrimmed
@@ -21,7 +21,7 @@ pub enum Metric {
     /// (teacher-forced).
     TokenAccuracy,
     /// p^L: what exact match would be if each of the item's L answer tokens were right independently, with the token
-    /// accuracy p of all items together (arXiv 2304.15004, equation 3). Its records must be those of one model and one
+    /// accuracy p of all items together (arXiv 2304.15004). Its records must be those of one model and one
     /// set of questions.
     PPowerL,
     /// Negative log-likelihood of the right answer in nats per token.
@@ -30,7 +30,7 @@ pub enum Metric {
     /// under sampling instead of greedy choice.
     Probability,
     /// 1 - (Levenshtein distance between generated tokens and right answer) / (the longer length of the two); the best
-    /// over right answers. After the token edit distance of arXiv 2304.15004, equation 4.
+    /// over right answers. After the token edit distance of arXiv 2304.15004.
     EditSimilarity,
     /// Target score of the most probable candidate by summed log-probability, without length normalisation (BIG-bench
     /// `multiple_choice_grade`, which breaks ties by a hash; here tied candidates share equally).
@@ -39,7 +39,7 @@ pub enum Metric {
     ChoiceProbability,
     /// Brier score over candidates i with target scores t and normalised probabilities p: the mean of
     /// t_i (p_i - 1)^2 + (1 - t_i) p_i^2 (BIG-bench `multiple_choice_grade`; the smooth twin of choice accuracy in
-    /// arXiv 2304.15004, section 5). BIG-bench pools candidates over items, which is the same where all items have
+    /// arXiv 2304.15004). BIG-bench pools candidates over items, which is the same where all items have
     /// equally many.
     Brier,
 }
