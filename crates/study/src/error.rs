@@ -34,7 +34,12 @@ pub enum Error {
     },
     /// A file could not be read or written.
     #[error("cannot {action} {path}: {source}")]
-    #[diagnostic(code(saltus::file), help("check that the path exists, is writable and that the disk has room; then run the same command again: nothing finished is lost"))]
+    #[diagnostic(
+        code(saltus::file),
+        help(
+            "check that the path exists, is writable and that the disk has room; then run the same command again: nothing finished is lost"
+        )
+    )]
     Io {
         /// `read`, `write`, `create`, ...
         action: &'static str,

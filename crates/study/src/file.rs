@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use miette::{NamedSource, SourceSpan};
+use saltus_corpus::TokenizerSource;
 use serde::Deserialize;
 use std::{ops::Range, path::PathBuf};
 use toml::Spanned;
@@ -34,6 +35,8 @@ pub struct StudyFile {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
+    /// Width / layers aimed at by sizes that are given as a number of parameters.
+    pub aspect: f64,
     /// Largest width of an attention head; small models use half their width.
     pub head_dim: usize,
     /// Query heads that share one key-value head; 1 is multi-head attention.
@@ -56,9 +59,9 @@ pub struct TrainSpec {
     /// Positions in a row.
     pub context: usize,
     /// Rows in a step.
-    pub rows: usize,
-    /// Peak learning rate at width 64; other widths: times sqrt(64 / width).
-    pub learning_rate: f64,
+    pub rows: Rows,
+    /// Peak learning rate.
+    pub learning_rate: Rate,
     /// Share of the steps with a rising learning rate.
     pub warmup: f64,
     /// Last learning rate as a share of the peak, at the end of a cosine.
@@ -75,18 +78,46 @@ pub struct TrainSpec {
     pub early_stop: Option<f64>,
 }
 
+/// `rows` as written.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a number of rows or `{ rows = 16, flops = 1e12 }`")]
+pub enum Rows {
+    /// The same for every size.
+    Fixed(usize),
+    /// Growing with the training compute.
+    Compute {
+        /// Rows at `flops`.
+        rows: usize,
+        /// Training FLOPs (6ND) that `rows` is right for.
+        flops: f64,
+    },
+}
+
+/// `learning_rate` as written.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a rate at width 64, or `{ fixed = 0.003 }`")]
+pub enum Rate {
+    /// At width 64; times sqrt(64 / width) elsewhere.
+    AtWidth64(f64),
+    /// The same for every size.
+    Fixed {
+        /// The rate.
+        fixed: f64,
+    },
+}
+
 /// `[corpus]`: the user's own text.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CorpusSpec {
     /// Text files, relative to the study file.
     pub files: Vec<PathBuf>,
-    /// `byte`, `bpe` (trained on the files) or the path of a `tokenizer.json`.
-    pub tokenizer: String,
-    /// Vocabulary of a trained BPE tokenizer.
-    pub vocabulary: Option<usize>,
+    /// `"byte"`, `{ bpe = 4096 }` (trained on the files) or `{ file = "tokenizer.json" }`.
+    pub tokenizer: TokenizerSource,
     /// Share of the text held out for measuring the loss.
     pub held_out: f64,
+    /// Held-out windows asked of each checkpoint.
+    pub items: usize,
 }
 
 /// `[[ladder]]`
@@ -106,7 +137,7 @@ pub struct LadderSpec {
 
 /// A size as written.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a size such as \"48x2\" or a number of non-embedding parameters")]
 pub enum Size {
     /// Target number of non-embedding parameters.
     Params(u64),
@@ -167,7 +198,7 @@ impl Source {
     }
 
     /// Where `key` is written at the start of a line within `table`, or as its value.
-    fn key_in(&self, key: &str, table: Range<usize>) -> Option<Range<usize>> {
+    pub(crate) fn key_in(&self, key: &str, table: Range<usize>) -> Option<Range<usize>> {
         let body = self.text.get(table.clone())?;
         let mut offset = table.start;
         for line in body.split_inclusive('\n') {
@@ -198,7 +229,9 @@ fn quoted(message: &str) -> Option<&str> {
 /// What to do about a message of the TOML reader: for an unknown key or variant, the nearest known one.
 fn advice(message: &str) -> String {
     if let Some(field) = message.strip_prefix("missing field ").and_then(quoted) {
-        return format!("add `{field} = ...`; `saltus new --from pocket` shows a whole study file with every key explained");
+        return format!(
+            "add `{field} = ...`; `saltus new --from pocket` shows a whole study file with every key explained"
+        );
     }
     let mut words = message.split('`').skip(1).step_by(2);
     let unknown = message.contains("unknown field") || message.contains("unknown variant");

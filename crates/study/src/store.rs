@@ -36,7 +36,9 @@ impl Store {
         } else {
             store.claim(&mark)?;
         }
-        for folder in [store.models(), store.records(), store.curves(), store.stale()] {
+        for folder in
+            [store.models(), store.records(), store.curves(), store.stale(), store.corpus(), store.tokenizer()]
+        {
             fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         }
         Ok(store)
@@ -129,6 +131,14 @@ impl Store {
     pub fn stale(&self) -> PathBuf {
         self.root.join("stale")
     }
+    /// Tokenised text files.
+    pub fn corpus(&self) -> PathBuf {
+        self.root.join("corpus")
+    }
+    /// The tokenizer of the models, as a `tokenizer.json`.
+    pub fn tokenizer(&self) -> PathBuf {
+        self.root.join("tokenizer")
+    }
     /// The findings.
     pub fn findings(&self) -> PathBuf {
         self.root.join("findings.json")
@@ -164,9 +174,11 @@ impl Store {
                 }
             }
         }
-        for entry in fs::read_dir(self.records()).map_err(Error::io("read", &self.records()))?.flatten() {
-            if entry.path().extension().is_none_or(|e| e != "parquet") {
-                fs::remove_file(entry.path()).map_err(Error::io("remove", &entry.path()))?;
+        for folder in [self.records(), self.curves()] {
+            for entry in fs::read_dir(&folder).map_err(Error::io("read", &folder))?.flatten() {
+                if entry.path().extension().is_none_or(|e| e != "parquet") {
+                    fs::remove_file(entry.path()).map_err(Error::io("remove", &entry.path()))?;
+                }
             }
         }
         Ok(moved)

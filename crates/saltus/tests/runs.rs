@@ -1,0 +1,100 @@
+//! A study from beginning to end: the second run computes nothing, a change computes only what changed, and the same
+//! study gives the same bytes.
+
+mod common;
+use common::{TINY, folder, saltus, told};
+use std::{fs, path::Path};
+
+fn run(folder: &Path, arguments: &[&str]) -> serde_json::Value {
+    let mut all = vec!["run", "study.toml", "--json"];
+    all.extend(arguments);
+    let output = saltus(folder, &all);
+    assert!(output.status.success(), "{}", told(folder, &output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn findings(folder: &Path) -> Vec<u8> {
+    fs::read(folder.join("studies/tiny/findings.json")).unwrap()
+}
+
+#[test]
+fn a_study_is_brought_up_to_date() {
+    let folder = folder(TINY);
+    let first = run(folder.path(), &["--threads", "1"]);
+    assert_eq!(first["models_trained"], 4);
+    let cells = first["cells_measured"].as_u64().unwrap();
+    assert_eq!(cells, 4 * 3);
+    let bytes = findings(folder.path());
+
+    let second = run(folder.path(), &["--threads", "4"]);
+    assert_eq!((&second["models_trained"], &second["cells_measured"]), (&0.into(), &0.into()));
+    assert_eq!(findings(folder.path()), bytes);
+
+    // Asking more of one task measures that task again; weights and the other task stay.
+    let more = TINY.replacen("items = 20\nletters", "items = 25\nletters", 1);
+    fs::write(folder.path().join("study.toml"), &more).unwrap();
+    let third = run(folder.path(), &[]);
+    assert_eq!((&third["models_trained"], &third["cells_measured"]), (&0.into(), &4.into()));
+
+    // One more size: two models, each asked three sets.
+    fs::write(folder.path().join("study.toml"), more.replacen("\"12x1\"", "\"12x1\", \"16x1\"", 1)).unwrap();
+    let fourth = run(folder.path(), &[]);
+    assert_eq!((&fourth["models_trained"], &fourth["cells_measured"]), (&2.into(), &6.into()));
+
+    // Back to the beginning: nothing is computed, and the findings are the same bytes.
+    fs::write(folder.path().join("study.toml"), TINY).unwrap();
+    let fifth = run(folder.path(), &[]);
+    assert_eq!((&fifth["models_trained"], &fifth["cells_measured"]), (&0.into(), &0.into()));
+    assert_eq!(findings(folder.path()), bytes);
+}
+
+#[test]
+fn the_page_is_made_again_from_the_records_alone() {
+    let folder = folder(TINY);
+    run(folder.path(), &[]);
+    let root = folder.path().join("studies/tiny");
+    let (page, bytes) = (fs::read(root.join("report.html")).unwrap(), findings(folder.path()));
+    fs::remove_file(root.join("report.html")).unwrap();
+    fs::remove_file(root.join("findings.json")).unwrap();
+    for step in common::files(&root.join("models")).iter().filter(|p| p.ends_with("model.safetensors")) {
+        fs::remove_file(step).unwrap();
+    }
+    let output = saltus(folder.path(), &["report", "study.toml"]);
+    assert!(output.status.success(), "{}", told(folder.path(), &output));
+    assert_eq!(fs::read(root.join("report.html")).unwrap(), page);
+    assert_eq!(findings(folder.path()), bytes);
+}
+
+#[test]
+fn the_same_study_gives_the_same_bytes_in_another_folder_at_other_threads() {
+    let folder = folder(TINY);
+    run(folder.path(), &["--threads", "1"]);
+    run(folder.path(), &["--threads", "3", "--out", "elsewhere"]);
+    assert_eq!(findings(folder.path()), fs::read(folder.path().join("elsewhere/findings.json")).unwrap());
+}
+
+#[test]
+fn status_and_plan_name_what_is_missing() {
+    let folder = folder(TINY);
+    let status = |arguments: &[&str]| saltus(folder.path(), arguments);
+    let before: serde_json::Value =
+        serde_json::from_slice(&status(&["status", "study.toml", "--json"]).stdout).unwrap();
+    assert_eq!(before["missing"], 4 + 12);
+    assert!(!folder.path().join("studies").exists(), "looking creates nothing");
+    let plan: serde_json::Value =
+        serde_json::from_slice(&status(&["run", "study.toml", "--dry-run", "--json"]).stdout).unwrap();
+    assert_eq!((&plan["models_missing"], &plan["cells_missing"]), (&4.into(), &12.into()));
+    assert_eq!(plan["rungs"].as_array().unwrap().len(), 2);
+    run(folder.path(), &[]);
+    let after: serde_json::Value = serde_json::from_slice(&status(&["status", "study.toml", "--json"]).stdout).unwrap();
+    assert_eq!(after["missing"], 0);
+}
+
+#[test]
+fn completions_and_help_are_printed() {
+    let folder = folder(TINY);
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        assert!(!saltus(folder.path(), &["completions", shell]).stdout.is_empty());
+    }
+    assert!(String::from_utf8_lossy(&saltus(folder.path(), &["--help"]).stdout).contains("saltus run pocket"));
+}

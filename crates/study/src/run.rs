@@ -1,0 +1,412 @@
+//! Brings a study up to date: trains what is missing, measures what is missing, judges, reports.
+
+use crate::{
+    cells::{self, Measured},
+    error::Error,
+    findings,
+    plan::{ModelPlan, Study},
+    store::{Store, write_atomically},
+};
+use saltus_record::{LossPoint, ModelKey};
+use saltus_report::Findings;
+use saltus_train::{End, Job, Plan, Trained};
+use serde::Serialize;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+    path::PathBuf,
+    time::Duration,
+};
+
+/// What a run tells while it works.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// How far a phase is.
+    Progress {
+        /// `training`, `measuring`, `judging`.
+        phase: &'static str,
+        /// Share done, 0 to 1.
+        share: f64,
+        /// A few words.
+        detail: String,
+    },
+    /// Something a user should know that stops nothing.
+    Warning(String),
+}
+
+/// Something that could not be had; the rest is there.
+#[derive(Clone, Debug, Serialize)]
+pub struct Gap {
+    /// Which model or cell.
+    pub what: String,
+    /// Why, and what to do.
+    pub why: String,
+}
+
+/// One line of the table of verdicts.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    /// Family, task, style and shots in words.
+    pub ability: String,
+    /// Metric.
+    pub metric: String,
+    /// Shape.
+    pub shape: String,
+    /// Weight of that shape (of the leading one, where undetermined).
+    pub weight: f64,
+    /// (scale, low, high) of the emergence.
+    pub threshold: Option<(f64, f64, f64)>,
+    /// Whether the metric made the jump.
+    pub artefact: Option<String>,
+}
+
+/// What a run did and found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// Name of the study.
+    pub study: String,
+    /// Models trained by this run.
+    pub models_trained: usize,
+    /// Cells measured by this run.
+    pub cells_measured: usize,
+    /// Models and cells that were there already.
+    pub already_there: usize,
+    /// Verdicts on the main metric of each ability.
+    pub verdicts: Vec<Verdict>,
+    /// The headline findings.
+    pub headlines: Vec<String>,
+    /// What is missing.
+    pub gaps: Vec<Gap>,
+    /// The page.
+    pub page: PathBuf,
+    /// The findings.
+    pub findings: PathBuf,
+    /// The records.
+    pub records: PathBuf,
+}
+
+/// What a run would do.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlanSummary {
+    /// Every size.
+    pub rungs: Vec<RungSummary>,
+    /// Models to train.
+    pub models_missing: usize,
+    /// Models that are trained.
+    pub models_done: usize,
+    /// Cells to measure.
+    pub cells_missing: usize,
+    /// Cells that are measured.
+    pub cells_done: usize,
+    /// Threads.
+    pub threads: usize,
+    /// Expected seconds of training for what is missing.
+    pub seconds: f64,
+}
+
+/// One size of a plan.
+#[derive(Clone, Debug, Serialize)]
+pub struct RungSummary {
+    /// Ladder.
+    pub ladder: String,
+    /// Rung.
+    pub rung: String,
+    /// Number of seeds.
+    pub seeds: usize,
+    /// Parameters without embedding and head.
+    pub params_non_embedding: u64,
+    /// All parameters.
+    pub params_total: u64,
+    /// Training tokens of one model.
+    pub tokens: u64,
+    /// Training FLOPs of one model by 6 N D.
+    pub flops_6nd: f64,
+    /// Training FLOPs of one model, counted.
+    pub flops_counted: f64,
+    /// Expected seconds for one model on one thread.
+    pub seconds: f64,
+}
+
+/// What is done, stale and missing.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// Every model.
+    pub models: Vec<StatusRow>,
+    /// Parts that the study no longer asks for.
+    pub stale: usize,
+    /// Models and cells that are missing.
+    pub missing: usize,
+}
+
+/// The state of one model.
+#[derive(Clone, Debug, Serialize)]
+pub struct StatusRow {
+    /// Ladder and rung.
+    pub model: String,
+    /// Seed.
+    pub seed: u64,
+    /// `done`, `started`, `missing`, or how it ended.
+    pub training: String,
+    /// Measured cells.
+    pub cells_done: usize,
+    /// Cells not measured.
+    pub cells_missing: usize,
+}
+
+/// Brings `study` up to date with `threads` threads: trains, measures, judges, writes findings and page.
+pub fn run(study: &Study, threads: usize, tell: &(dyn Fn(Event) + Sync)) -> Result<Outcome, Error> {
+    let store = Store::open(&study.root, &study.name)?;
+    let _lock = store.lock()?;
+    study.vocabulary.save(&store.tokenizer()).map_err(Error::room)?;
+    let before = models_done(study, &store);
+    let trained = train(study, &store, threads, tell)?;
+    let models_trained = trained.len() - before.iter().filter(|done| **done).count();
+    let cells = cells::wanted(study, &trained);
+    store.settle(&cells.iter().map(|cell| cell.key.clone()).collect())?;
+    let (measured, computed) = cells::measure(study, &store, &cells, threads, tell)?;
+    let mut outcome = conclude(study, &store, &trained, measured, threads, tell)?;
+    outcome.models_trained = models_trained;
+    outcome.cells_measured = computed;
+    outcome.already_there = trained.len() - models_trained + cells.len() - computed;
+    Ok(outcome)
+}
+
+/// Makes findings and page again from what is there, computing nothing else. Missing models and cells are gaps.
+pub fn report(study: &Study) -> Result<Outcome, Error> {
+    let root = &study.root;
+    let Some(store) = Store::peek(root, &study.name)? else {
+        return Err(Error::Output {
+            message: format!("there are no records in {}", root.display()),
+            help: "run the study first with `saltus run`, or name its folder with `--out`".into(),
+        });
+    };
+    let _lock = store.lock()?;
+    let trained: Vec<_> = study.models.iter().map(|m| (m, found(study, &store, m))).collect();
+    let trained: Vec<_> = trained.into_iter().filter_map(|(m, t)| Some((m, t?))).collect();
+    let cells = cells::wanted(study, &trained);
+    let missing = cells.iter().filter(|c| !store.part(&c.key).exists()).count();
+    let there: Vec<_> = cells.into_iter().filter(|c| store.part(&c.key).exists()).collect();
+    let measured = cells::read(study, &store, &there)?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let count = there.len();
+    let mut outcome = conclude(study, &store, &trained, measured, threads, &|_| {})?;
+    outcome.already_there = count + trained.len();
+    let models = study.models.len() - trained.len();
+    if models + missing > 0 {
+        let what = format!("{models} models and {missing} cells");
+        outcome.gaps.push(Gap { what, why: "are missing: `saltus run` computes them".into() });
+    }
+    Ok(outcome)
+}
+
+/// Trains what is missing; divergence is a gap, a failure of the disk an error once all others are done.
+fn train<'a>(
+    study: &'a Study,
+    store: &Store,
+    threads: usize,
+    tell: &(dyn Fn(Event) + Sync),
+) -> Result<Vec<(&'a ModelPlan, Trained)>, Error> {
+    let jobs: Vec<_> = study.models.iter().map(|m| Job { rung: &m.rung, corpus: study.corpus.as_ref() }).collect();
+    let progress = |p: saltus_train::Progress<'_>| {
+        let rung = &study.models[p.job].rung;
+        let name = format!("{} {} seed {}", rung.ladder, rung.name, rung.seed);
+        match p.event {
+            saltus_train::Event::Warning(text) => tell(Event::Warning(format!("{name}: {text}"))),
+            saltus_train::Event::Step { step, .. } if step % 16 != 0 => {}
+            _ => tell(Event::Progress { phase: "training", share: p.work_done / p.work_total.max(1.0), detail: name }),
+        }
+        ControlFlow::Continue(())
+    };
+    let results = saltus_train::grow(&jobs, &store.models(), threads, &progress);
+    let mut trained = Vec::new();
+    for (model, result) in study.models.iter().zip(results) {
+        let result = result.map_err(Error::room)?;
+        if let End::Diverged { .. } = result.end {
+            tell(Event::Warning(format!("{} {}: {}", model.rung.name, model.rung.seed, result.end)));
+        }
+        save_curve(store, model, &result)?;
+        trained.push((model, result));
+    }
+    Ok(trained)
+}
+
+/// The training curve as records.
+fn save_curve(store: &Store, model: &ModelPlan, trained: &Trained) -> Result<(), Error> {
+    let path = store.curve(&model.key[..32]);
+    if path.exists() {
+        return Ok(());
+    }
+    let point = |p: &saltus_train::CurvePoint| LossPoint {
+        model: model_key(model, p.step, p.tokens, ""),
+        train_loss: p.loss,
+        learning_rate: p.learning_rate,
+        gradient_norm: p.gradient_norm,
+    };
+    let points: Vec<_> = trained.curve.iter().map(point).collect();
+    saltus_record::write_losses(&path, &model.key, &points).map_err(Error::room)
+}
+
+/// The key of a checkpoint in records.
+pub(crate) fn model_key(model: &ModelPlan, step: u64, tokens: u64, weights: &str) -> ModelKey {
+    let config = &model.rung.config;
+    let params = config.params_non_embedding();
+    ModelKey {
+        ladder: model.rung.ladder.clone(),
+        rung: model.rung.name.clone(),
+        width: config.width as u32,
+        layers: config.layers as u32,
+        params_non_embedding: params,
+        params_total: config.params_total(),
+        seed: model.rung.seed,
+        step,
+        tokens,
+        flops_6nd: 6.0 * params as f64 * tokens as f64,
+        weights: weights.to_string(),
+    }
+}
+
+/// Judges, and writes findings and page.
+fn conclude(
+    study: &Study,
+    store: &Store,
+    trained: &[(&ModelPlan, Trained)],
+    measured: Vec<Measured>,
+    threads: usize,
+    tell: &(dyn Fn(Event) + Sync),
+) -> Result<Outcome, Error> {
+    tell(Event::Progress { phase: "judging", share: 0.0, detail: String::new() });
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(Error::room)?;
+    let findings = pool.install(|| findings::find(study, trained, &measured));
+    let bytes = serde_json::to_vec_pretty(&findings).map_err(Error::room)?;
+    write_atomically(&store.findings(), &bytes)?;
+    saltus_report::write(&findings, &store.report()).map_err(Error::room)?;
+    tell(Event::Progress { phase: "judging", share: 1.0, detail: String::new() });
+    Ok(Outcome {
+        study: study.name.clone(),
+        models_trained: 0,
+        cells_measured: 0,
+        already_there: 0,
+        verdicts: verdicts(&findings),
+        headlines: findings.headlines.iter().map(|h| h.text.clone()).collect(),
+        gaps: gaps(trained, &measured),
+        page: store.report(),
+        findings: store.findings(),
+        records: store.records(),
+    })
+}
+
+fn verdicts(findings: &Findings) -> Vec<Verdict> {
+    let main =
+        findings.abilities.iter().filter(|a| findings::is_main(&a.metric) || a.family == crate::plan::LOSS_FAMILY);
+    let verdict = |a: &saltus_report::findings::Ability| Verdict {
+        ability: findings::label(&a.family, &a.task, &a.style, a.shots),
+        metric: a.metric.clone(),
+        shape: a.shape.clone(),
+        weight: a.weights.get(&a.shape).or(a.weights.values().max_by(|x, y| x.total_cmp(y))).copied().unwrap_or(0.0),
+        threshold: a.threshold.as_ref().map(|t| (t.scale, t.low, t.high)),
+        artefact: a.artefact.as_ref().map(|r| r.ruling.clone()),
+    };
+    main.map(verdict).collect()
+}
+
+fn gaps(trained: &[(&ModelPlan, Trained)], measured: &[Measured]) -> Vec<Gap> {
+    let diverged = trained.iter().filter(|(_, t)| matches!(t.end, End::Diverged { .. }));
+    let mut gaps: Vec<Gap> = diverged
+        .map(|(m, t)| Gap {
+            what: format!("model {} {} seed {}", m.rung.ladder, m.rung.name, m.rung.seed),
+            why: t.end.to_string(),
+        })
+        .collect();
+    // The same reason for many models is told once.
+    let mut unscored: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for cell in measured {
+        if let Some((reason, count)) = &cell.unscored {
+            *unscored.entry((cell.label.clone(), reason.clone())).or_default() += count;
+        }
+    }
+    gaps.extend(unscored.into_iter().map(|((what, reason), count)| Gap { what, why: format!("{count} x {reason}") }));
+    gaps
+}
+
+fn found(study: &Study, store: &Store, model: &ModelPlan) -> Option<Trained> {
+    saltus_train::find(&store.models(), &model.rung, &study.corpus.identity())
+}
+
+fn models_done(study: &Study, store: &Store) -> Vec<bool> {
+    study.models.iter().map(|m| found(study, store, m).is_some()).collect()
+}
+
+/// What a run would do, with the time expected from a few steps of each size.
+pub fn dry_run(study: &Study, threads: usize) -> Result<PlanSummary, Error> {
+    let status = status(study)?;
+    let mut rungs: Vec<RungSummary> = Vec::new();
+    for model in &study.models {
+        if let Some(known) = rungs.iter_mut().find(|r| r.ladder == model.rung.ladder && r.rung == model.rung.name) {
+            known.seeds += 1;
+            continue;
+        }
+        let plan = Plan::of(&model.rung);
+        let speed = saltus_train::calibrate(&model.rung, study.corpus.as_ref(), 1, CALIBRATE).map_err(Error::room)?;
+        rungs.push(RungSummary {
+            ladder: model.rung.ladder.clone(),
+            rung: model.rung.name.clone(),
+            seeds: 1,
+            params_non_embedding: plan.params_non_embedding,
+            params_total: plan.params_total,
+            tokens: plan.tokens,
+            flops_6nd: plan.flops_6nd,
+            flops_counted: plan.flops_counted,
+            seconds: speed.seconds_per_step * model.rung.steps as f64,
+        });
+    }
+    let missing = |row: &&StatusRow| row.training == "missing" || row.training == "started";
+    let jobs: Vec<_> = study.models.iter().zip(&status.models).filter(|(_, row)| missing(row)).collect();
+    let jobs: Vec<_> = jobs.iter().map(|(m, _)| Job { rung: &m.rung, corpus: study.corpus.as_ref() }).collect();
+    let cells = |count: fn(&StatusRow) -> usize| status.models.iter().map(count).sum();
+    Ok(PlanSummary {
+        rungs,
+        models_missing: jobs.len(),
+        models_done: study.models.len() - jobs.len(),
+        cells_missing: cells(|row| row.cells_missing),
+        cells_done: cells(|row| row.cells_done),
+        threads,
+        seconds: if jobs.is_empty() {
+            0.0
+        } else {
+            saltus_train::foretell(&jobs, threads, CALIBRATE).map_err(Error::room)?
+        },
+    })
+}
+
+/// How long each size is timed for the expected time.
+const CALIBRATE: Duration = Duration::from_millis(100);
+
+/// What is done, stale and missing.
+pub fn status(study: &Study) -> Result<Status, Error> {
+    let store = Store::peek(&study.root, &study.name)?;
+    let finished = store.as_ref().map(Store::finished).unwrap_or_default();
+    let mut wanted = BTreeSet::new();
+    let mut models = Vec::new();
+    for model in &study.models {
+        let trained = store.as_ref().and_then(|s| found(study, s, model));
+        let started = store.as_ref().is_some_and(|s| s.models().join(&model.key).exists());
+        let keys = cells::keys(study, model, trained.as_ref());
+        let done = keys.iter().filter(|key| finished.contains(*key)).count();
+        models.push(StatusRow {
+            model: format!("{} {}", model.rung.ladder, model.rung.name),
+            seed: model.rung.seed,
+            training: match &trained {
+                Some(Trained { end: End::Completed, .. }) => "done".into(),
+                Some(trained) => trained.end.to_string(),
+                None if started => "started".into(),
+                None => "missing".into(),
+            },
+            cells_done: done,
+            cells_missing: keys.len() - done,
+        });
+        wanted.extend(keys);
+    }
+    let untrained = models.iter().filter(|m| m.training == "missing" || m.training == "started").count();
+    let missing = untrained + models.iter().map(|m| m.cells_missing).sum::<usize>();
+    Ok(Status { models, stale: finished.difference(&wanted).count(), missing })
+}
