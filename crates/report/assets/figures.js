@@ -175,7 +175,7 @@ const saltus = (() => {
       if (l.end) {
         let i = l.x.length - 1;
         while (i > 0 && (l.x[i] === null || l.y[i] === null || X.at(l.x[i]) > box.right + 1)) i--;
-        if (i >= 0 && l.y[i] !== null) ends.push({ y: Y.at(l.y[i]), text: l.end, colour: c });
+        if (i >= 0 && l.y[i] !== null) ends.push({ x: Math.min(box.right, X.at(l.x[i])), y: Y.at(l.y[i]), text: l.end, colour: c });
       }
       if (!l.thin && l.x.length > 1) l.x.forEach((x, i) => {
         if (l.y[i] !== null) hits.push({ x: X.at(x), y: Y.at(l.y[i]), weak: true, head: l.label || l.end || '', vx: x, vy: l.y[i] });
@@ -199,6 +199,11 @@ const saltus = (() => {
       const [a, b, at] = [X.at(l.low), X.at(l.high), X.at(l.at)];
       plot.append(node('rect', { x: Math.min(a, b), y: box.top, width: Math.max(1.5, Math.abs(b - a)), height: box.bottom - box.top, fill: c, 'fill-opacity': .11 }));
       plot.append(node('path', { d: `M${at} ${box.top}V${box.bottom}`, stroke: c, 'stroke-width': 1.2, 'stroke-dasharray': '3 3' }));
+      const left = at + textWidth(l.label, 11) + 6 > box.right;
+      if (l.label && at >= box.left && at <= box.right) over.append(node('text', {
+        x: left ? at - 5 : at + 5, y: box.bottom - 7, 'text-anchor': left ? 'end' : 'start', 'font-size': 11,
+        fill: ink('ink'), stroke: ground, 'stroke-width': 3, 'paint-order': 'stroke',
+      }, l.label));
     } else if (l.kind === 'diagonal') {
       const lo = Math.max(X.lo, Y.lo), hi = Math.min(X.hi, Y.hi);
       const n = 24, v = [...Array(n + 1)].map((_, i) => lo + (hi - lo) * i / n);
@@ -243,11 +248,22 @@ const saltus = (() => {
     over.append(node('text', { x: 0, y: box.top - 9, 'font-size': SIZE, fill: ink('soft') }, fit(spec.y.label, box.right)));
   }
 
+  // Names at the ends of lines, moved apart where they would cover each other.
   function endLabels(f) {
-    const all = f.ends.sort((a, b) => a.y - b.y);
-    all.forEach((e, i) => { e.y = Math.max(e.y, i ? all[i - 1].y + 13 : f.box.top + 4); });
-    for (let i = all.length - 1; i >= 0; i--) all[i].y = Math.min(all[i].y, i < all.length - 1 ? all[i + 1].y - 13 : f.box.bottom);
-    for (const e of all) f.over.append(node('text', { x: f.box.right + 6, y: e.y + 4, 'font-size': 11.5, 'font-weight': 600, fill: e.colour }, e.text));
+    const all = f.ends.sort((a, b) => a.y - b.y), { box, over, ink, ground } = f;
+    const inTheWay = (a, b) => Math.abs(a.x - b.x) < 48;
+    all.forEach((e, i) => {
+      e.y = Math.max(e.y, box.top + 4);
+      for (const other of all.slice(0, i)) if (inTheWay(e, other)) e.y = Math.max(e.y, other.y + 13);
+    });
+    for (let i = all.length - 1; i >= 0; i--) {
+      all[i].y = Math.min(all[i].y, box.bottom);
+      for (const other of all.slice(i + 1)) if (inTheWay(all[i], other)) all[i].y = Math.min(all[i].y, other.y - 13);
+    }
+    for (const e of all) {
+      over.append(node('path', { d: `M${e.x + 4} ${e.y}h7`, stroke: e.colour, 'stroke-width': 3 }));
+      over.append(node('text', { x: e.x + 14, y: e.y + 4, 'font-size': 11.5, fill: ink('ink'), stroke: ground, 'stroke-width': 3, 'paint-order': 'stroke' }, e.text));
+    }
   }
 
   // Draws `spec` at `width` pixels. `ink` turns a colour's name into a colour. Gives the svg, its scales and its hits.
@@ -255,11 +271,11 @@ const saltus = (() => {
     const ground = ink('card'), rows = spec.layers.some(l => l.kind === 'ranges');
     const svg = node('svg', { width, 'font-family': FONT, xmlns: NS });
     const head = node('g', { transform: 'translate(0 0)' });
-    const keys = legend(spec, state, head, width, ink, ground);
+    const keys = spec.quiet && !title ? 0 : legend(spec, state, head, width, ink, ground);
     const [xs, ys] = extents(spec, state);
     const shift = title ? 24 : 0;
     const endings = spec.layers.filter(l => l.kind === 'line' && l.end && !(l.label && state.hidden.has(l.label)));
-    const wide = endings.length ? Math.min(90, 10 + Math.max(...endings.map(l => textWidth(l.end)))) : 18;
+    const wide = endings.length ? Math.min(100, 20 + Math.max(...endings.map(l => textWidth(l.end)))) : 18;
     const box = { left: rows ? 4 : 44, right: width - wide, top: shift + keys + (rows ? 4 : 26) };
     box.bottom = box.top + spec.height;
     const height = box.bottom + 42;

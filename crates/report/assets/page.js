@@ -26,8 +26,8 @@
     figure.append(tools(plot));
     gestures(plot);
   }
-  function render(plot, fallback) {
-    const width = plot.canvas.clientWidth || fallback;
+  function render(plot, given) {
+    const width = given || plot.canvas.clientWidth;
     if (!width) return;
     plot.width = width;
     plot.drawn = draw(plot.spec, plot.state, width, ink);
@@ -48,14 +48,27 @@
   const resized = new ResizeObserver(changes => {
     for (const c of changes) {
       const plot = plots.get(c.target.closest('figure').dataset.figure);
-      if (plot.drawn && c.contentRect.width && plot.width !== plot.canvas.clientWidth) render(plot);
+      // In the next frame: drawing changes heights, which an observer must not do while it is told of sizes.
+      if (plot.drawn && c.contentRect.width) requestAnimationFrame(() => { if (plot.width !== plot.canvas.clientWidth) render(plot); });
     }
   });
   for (const plot of plots.values()) { near.observe(plot.figure); resized.observe(plot.canvas); }
+  // What is in sight comes first; the rest is drawn when there is nothing else to do, so that paper and saved copies
+  // are complete.
+  const waiting = [...plots.values()];
+  setTimeout(function more() {
+    for (const plot of waiting.splice(0, 4)) if (!plot.drawn) render(plot);
+    if (waiting.length) setTimeout(more, 20);
+  }, 60);
   addEventListener('beforeprint', () => {
     for (const d of document.querySelectorAll('details')) d.open = true;
-    for (const plot of plots.values()) if (!plot.drawn) render(plot, 340);
+    for (const plot of plots.values()) render(plot, paperWidth(plot.figure));
   });
+  addEventListener('afterprint', () => { for (const plot of plots.values()) render(plot); });
+  // What the print style sheet leaves for a figure on A4 or letter, so that its text prints at its own size.
+  function paperWidth(figure) {
+    return figure.closest('.cards') ? 200 : figure.closest('.law .pair') ? 190 : figure.closest('.pair') ? 305 : figure.closest('.law') ? 415 : 650;
+  }
 
   // ---- reading values ----
   function show(plot, hit) {

@@ -7,8 +7,13 @@ use serde::Serialize;
 pub(crate) struct Figure {
     /// Unique on the page.
     pub(crate) id: String,
-    /// Title: the caption, the file name when saved.
+    /// Full title, for a picture that stands alone.
     pub(crate) title: String,
+    /// Title within the section that it stands in.
+    #[serde(skip)]
+    pub(crate) caption: String,
+    /// No legend on the page, which explains the marks once for many figures; a saved picture has one.
+    pub(crate) quiet: bool,
     /// What can be seen, for those who do not see it.
     pub(crate) alt: String,
     /// Height of the plotting area in CSS pixels.

@@ -21,10 +21,10 @@ pub(crate) struct Page<'a> {
 impl Page<'_> {
     /// Takes in a figure and gives the element that it will be drawn in.
     pub(crate) fn figure(&mut self, figure: Figure) -> String {
-        let (id, title, alt) = (escape(&figure.id), escape(&figure.title), escape(&figure.alt));
+        let [id, title, caption, alt] = [&figure.id, &figure.title, &figure.caption, &figure.alt].map(|t| escape(t));
         self.figures.push(figure);
         format!(
-            "<figure class=\"plot\" id=\"{id}\" data-figure=\"{id}\"><figcaption>{title}</figcaption>\
+            "<figure class=\"plot\" id=\"{id}\" data-figure=\"{id}\"><figcaption>{caption}</figcaption>\
              <div class=\"canvas\" tabindex=\"0\" role=\"group\" aria-roledescription=\"interactive figure\" \
              aria-label=\"{title}. {alt}\"><noscript><p>{alt}</p></noscript></div></figure>\n"
         )

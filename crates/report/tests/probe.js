@@ -72,10 +72,11 @@ setTimeout(() => {
   canvas.focus();
   canvas.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true }));
   works.keyboard = document.getElementById('live').textContent.length > 10;
-  const key = card.querySelector('.key');
+  const keyed = document.querySelector('.law figure');
+  const key = keyed.querySelector('.key');
   key.dispatchEvent(new MouseEvent('click', { bubbles: true }));
-  works.legend = card.querySelector('.key').getAttribute('aria-pressed') === 'false';
-  card.querySelector('.key').dispatchEvent(new MouseEvent('click', { bubbles: true }));
+  works.legend = keyed.querySelector('.key').getAttribute('aria-pressed') === 'false';
+  keyed.querySelector('.key').dispatchEvent(new MouseEvent('click', { bubbles: true }));
 
   const svg = saltusPage.text(saltusPage.picture(plot));
   works['svg stands alone'] = !svg.includes('var(') && svg.includes('<text') &&
@@ -89,10 +90,10 @@ setTimeout(() => {
   const most = rows().length;
   document.querySelector('.filters [data-shape="emergent"]').click();
   works.filter = rows().length > 0 && rows().length < most && rows().every(r => r.dataset.shape === 'emergent');
-  const sizes = () => rows().map(r => Number(r.cells[4].dataset.v));
-  document.querySelectorAll('.sort')[3].click();
+  const sizes = () => rows().map(r => Number(r.cells[3].dataset.v));
+  document.querySelectorAll('.sort')[2].click();
   works.sort = sizes().every((v, i, a) => i === 0 || a[i - 1] <= v) && sizes().length > 1;
-  document.querySelectorAll('.sort')[3].click();
+  document.querySelectorAll('.sort')[2].click();
   works['sort back'] = sizes().every((v, i, a) => i === 0 || a[i - 1] >= v);
   document.querySelector('.filters [data-shape=""]').click();
   document.getElementById('all-metrics').click();
@@ -103,6 +104,7 @@ setTimeout(() => {
   location.hash = inner.id;
   dispatchEvent(new Event('beforeprint'));
   works['details open for print'] = [...document.querySelectorAll('section > details')].every(d => d.open);
+  dispatchEvent(new Event('afterprint'));
 
   const image = new Image();
   const finish = drawn => { works['png'] = drawn; works['links open hidden views'] = !inner.hidden; parent.postMessage(JSON.stringify(report), '*'); };

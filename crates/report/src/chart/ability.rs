@@ -27,7 +27,8 @@ pub(crate) fn ability(id: &str, a: &Ability) -> Figure {
     }
     let mut layers = Vec::new();
     if let Some(t) = a.threshold {
-        layers.push(span(t, shape_colour(&a.shape), "emerges"));
+        // The verdict above the figure says it in words.
+        layers.push(span(t, shape_colour(&a.shape), ""));
     }
     if let Some(chance) = a.chance {
         layers.push(Layer::Rule { y: tidy(chance), label: "chance".to_owned() });
@@ -49,6 +50,8 @@ pub(crate) fn ability(id: &str, a: &Ability) -> Figure {
     Figure {
         id: id.to_owned(),
         title: format!("{}, {}", words::ability_name(a), metric.name),
+        caption: metric.name.clone(),
+        quiet: true,
         alt: describe(a),
         height: 170,
         x: Axis::size(),
@@ -104,6 +107,8 @@ pub(crate) fn twin_curves(id: &str, a: &Ability, smooth: Option<&Ability>, artef
     Figure {
         id: id.to_owned(),
         title: format!("{}: exact match and its smooth twin", words::ability_name(a)),
+        caption: "Exact match and its smooth twin".to_owned(),
+        quiet: false,
         alt: format!("Exact match and per-token measures by size. {}", artefact.evidence),
         height: 230,
         x: Axis::size(),
@@ -133,6 +138,8 @@ pub(crate) fn twin_scatter(id: &str, a: &Ability, artefact: &Artefact) -> Figure
     Figure {
         id: id.to_owned(),
         title: format!("{}: exact match against p^L", words::ability_name(a)),
+        caption: "Exact match against p^L".to_owned(),
+        quiet: false,
         alt: format!("One dot for each model. {}", artefact.evidence),
         height: 230,
         x: Axis::new("p^L, from per-token accuracy", Format::Share, false).within(0.0, 1.0),
@@ -146,6 +153,8 @@ pub(crate) fn thresholds(id: &str, rows: &[(String, Threshold)]) -> Figure {
     Figure {
         id: id.to_owned(),
         title: "Where abilities emerge".to_owned(),
+        caption: "Where abilities emerge".to_owned(),
+        quiet: false,
         alt: rows.iter().map(|(name, t)| format!("{name} at {}. ", words::threshold(*t))).collect(),
         height: 34 * rows.len() as u32,
         x: Axis::size(),
@@ -184,6 +193,8 @@ pub(crate) fn shots(id: &str, title: &str, by_shots: &[&Ability]) -> Figure {
     Figure {
         id: id.to_owned(),
         title: title.to_owned(),
+        caption: title.to_owned(),
+        quiet: false,
         alt: by_shots
             .iter()
             .map(|a| format!("{}: {} ", words::plural(a.shots as usize, "shot"), describe(a)))
@@ -202,7 +213,7 @@ pub(crate) fn span(t: Threshold, colour: &str, verb: &str) -> Layer {
         at: tidy(t.scale),
         low: tidy(t.low),
         high: tidy(t.high),
-        label: format!("{verb} at {}", words::count(t.scale)),
+        label: if verb.is_empty() { String::new() } else { format!("{verb} {}", words::count(t.scale)) },
     }
 }
 

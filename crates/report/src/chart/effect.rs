@@ -25,13 +25,15 @@ pub(crate) fn both(id: &str, e: &Effect) -> Figure {
     }
     let mut layers = Vec::new();
     if let Some(t) = e.switches_on {
-        layers.push(span(t, "vermillion", "helps from"));
+        layers.push(span(t, "vermillion", "from"));
     }
     layers.extend(side(&e.points, "grey", Shape::Square, without, |p| p.without));
     layers.extend(side(&e.points, "blue", Shape::Circle, with, |p| p.with));
     Figure {
         id: id.to_owned(),
         title: format!("{}: both conditions", e.label),
+        caption: "Both conditions".to_owned(),
+        quiet: false,
         alt: e.summary.clone(),
         height: 220,
         x: Axis::size(),
@@ -50,7 +52,7 @@ pub(crate) fn difference(id: &str, e: &Effect) -> Figure {
     let y = tidied(e.points.iter().map(|p| p.difference.value));
     let mut layers = Vec::new();
     if let Some(t) = e.switches_on {
-        layers.push(span(t, "vermillion", "helps from"));
+        layers.push(span(t, "vermillion", "from"));
     }
     layers.push(Layer::Rule { y: 0.0, label: "no difference".to_owned() });
     layers.push(Layer::Band {
@@ -83,11 +85,41 @@ pub(crate) fn difference(id: &str, e: &Effect) -> Figure {
     Figure {
         id: id.to_owned(),
         title: format!("{}: difference", e.label),
+        caption: "Difference".to_owned(),
+        quiet: false,
         alt: e.summary.clone(),
         height: 220,
         x: Axis::size(),
         y: Axis::new(&format!("Difference in {}, {with} minus {without}", metric.name), metric.format, false),
         layers,
+    }
+}
+
+/// Effects that were measured at one or two sizes only: a row for each, the difference with its interval.
+pub(crate) fn rows(id: &str, effects: &[&Effect]) -> Figure {
+    let (with, without) = effects.first().map_or(("with", "without"), |e| sides(&e.kind));
+    let metric = words::metric(effects.first().map_or("", |e| e.metric.as_str()));
+    let points = || effects.iter().flat_map(|e| e.points.iter().map(move |p| (e, p)));
+    let names: Vec<String> =
+        points().map(|(e, p)| format!("{} ({}, {} parameters)", e.label, p.rung, words::count(p.params))).collect();
+    let mut x = Axis::new(&format!("Difference in {}, {with} minus {without}", metric.name), metric.format, false);
+    x.lo = Some(0.0);
+    Figure {
+        id: id.to_owned(),
+        title: format!("Differences, {with} minus {without}"),
+        caption: format!("Differences, {with} minus {without}"),
+        quiet: false,
+        alt: effects.iter().map(|e| format!("{} ", e.summary)).collect(),
+        height: 34 * names.len() as u32,
+        x,
+        y: Axis::new("", Format::Number, false),
+        layers: vec![Layer::Ranges {
+            colour: "blue".to_owned(),
+            x: tidied(points().map(|(_, p)| p.difference.value)),
+            low: tidied(points().map(|(_, p)| p.difference.low)),
+            high: tidied(points().map(|(_, p)| p.difference.high)),
+            names,
+        }],
     }
 }
 

@@ -68,6 +68,8 @@ pub(crate) fn split(
     Figure {
         id: id.to_owned(),
         title: title.to_owned(),
+        caption: title.to_owned(),
+        quiet: false,
         alt: format!("{label} against compute. {ends}"),
         height: 220,
         x: Axis::new("Training compute, FLOPs (6 N D)", Format::Count, true),
@@ -110,6 +112,8 @@ pub(crate) fn training(id: &str, ladder: &str, curves: &[&Curve]) -> Figure {
     Figure {
         id: id.to_owned(),
         title: format!("Training curves, ladder {ladder}"),
+        caption: format!("Ladder {ladder}"),
+        quiet: false,
         alt: format!(
             "Loss against training tokens for {}, {}.",
             words::plural(curves.len(), "model"),
@@ -127,6 +131,8 @@ fn figure(id: &str, title: &str, law: &Law, x: Axis, layers: Vec<Layer>) -> Figu
     Figure {
         id: id.to_owned(),
         title: title.to_owned(),
+        caption: title.to_owned(),
+        quiet: false,
         alt: format!("{} measured losses and the law {}. {}.", law.points.len(), law.formula, params.join(", ")),
         height: 300,
         x,

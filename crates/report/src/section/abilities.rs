@@ -3,7 +3,7 @@
 use super::{Section, conditions, section, shape_pill};
 use crate::chart;
 use crate::findings::Ability;
-use crate::html::{escape, slug};
+use crate::html::escape;
 use crate::page::Page;
 use crate::words;
 
@@ -14,29 +14,22 @@ pub(crate) fn abilities(page: &mut Page) -> Option<Section> {
         return None;
     }
     let mut body = String::from(
-        "<p>Filled dots are means over seeds, with their 95% interval over items and seeds. Rings are single \
-         seeds. The thick line is the fitted curve of the leading shape. The shaded column is the interval of the \
-         size at which the ability emerges. Point at a figure to read values, drag to zoom, double-click to see all \
-         of it again; the menu ⋯ has logarithmic axes and saves the picture.</p>\n\
+        "<p>One figure for each ability. The word is the verdict, the percentage its weight, and the size that at \
+         which the ability emerges, with its interval. Point at a figure to read values. Drag to zoom, double-click to \
+         zoom out. The menu ⋯ switches logarithmic axes and saves the picture.</p>\n\
+         <ul class=\"legend\"><li><i class=\"mean\"></i>mean over seeds, with its 95% interval over items and seeds</li>\
+         <li><i class=\"ring\"></i>one seed</li><li><i class=\"fit\"></i>fitted curve of the leading shape</li>\
+         <li><i class=\"span\"></i>interval of the size at which it emerges</li>\
+         <li><i class=\"chance\"></i>blind guessing</li></ul>\n\
          <p class=\"switches\"><label><input type=\"checkbox\" data-all=\"seeds\" checked> show seeds</label>\
          <label><input type=\"checkbox\" data-all=\"logx\" checked> logarithmic sizes</label> \
          <span>in all figures</span></p>\n",
     );
-    let all = conditions(&f.abilities);
-    let mut families: Vec<&str> = Vec::new();
-    for c in &all {
-        let family = f.abilities[c.members[0]].family.as_str();
-        if !families.contains(&family) {
-            families.push(family);
-        }
+    body.push_str("<div class=\"cards\">\n");
+    for c in conditions(&f.abilities) {
+        body.push_str(&card(page, &c.members));
     }
-    for family in families {
-        body.push_str(&format!("<h3 id=\"family-{}\">{}</h3>\n<div class=\"cards\">\n", slug(family), escape(family)));
-        for c in all.iter().filter(|c| f.abilities[c.members[0]].family == family) {
-            body.push_str(&card(page, &c.members));
-        }
-        body.push_str("</div>\n");
-    }
+    body.push_str("</div>\n");
     section("abilities", "Abilities, one by one", body)
 }
 
@@ -58,7 +51,11 @@ fn card(page: &mut Page, members: &[usize]) -> String {
             .collect();
         format!("<select class=\"metric\" aria-label=\"Metric of {}\">{options}</select>", escape(&name))
     };
-    let mut out = format!("<article class=\"card\"><div class=\"top\"><h4>{}</h4>{chooser}</div>\n", escape(&short));
+    let mut out = format!(
+        "<article class=\"card\"><p class=\"family\">{}</p><div class=\"top\"><h3>{}</h3>{chooser}</div>\n",
+        escape(if short == name { "" } else { &main.family }),
+        escape(&short)
+    );
     for (k, &i) in members.iter().enumerate() {
         let anchor = page.anchors.ability(i).to_owned();
         let hidden = if k == 0 { "" } else { " hidden" };
@@ -80,11 +77,14 @@ fn verdict(a: &Ability) -> String {
         out.push_str(&format!(" · made by the metric: <a href=\"#metric\">{}</a>", escape(&r.ruling)));
     }
     out.push_str("</p>\n");
+    // What is undetermined has no weight of its own: the shapes it stands between are named.
+    let undetermined = !a.weights.contains_key(&a.shape);
     let mut others: Vec<_> = a.weights.iter().filter(|(s, w)| **s != a.shape && **w >= 0.01).collect();
     others.sort_by(|x, y| y.1.total_cmp(x.1));
     if !others.is_empty() {
         let list: Vec<String> = others.iter().map(|(s, w)| format!("{s} {}", words::share(**w))).collect();
-        out.push_str(&format!("<p class=\"others\">Also possible: {}</p>\n", escape(&list.join(", "))));
+        let lead = if undetermined { "Between" } else { "Also possible:" };
+        out.push_str(&format!("<p class=\"others\">{lead} {}</p>\n", escape(&list.join(", "))));
     }
     out
 }

@@ -50,7 +50,9 @@ fn effects(page: &mut Page, kind: &str) -> String {
         return String::new();
     }
     let mut out = format!("<div id=\"effects-{}\">\n", slug(kind));
-    for (i, e) in chosen {
+    // A curve needs three sizes; what has fewer becomes a row.
+    let (curves, rows): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|(_, e)| e.points.len() > 2);
+    for (i, e) in curves {
         let base = format!("effect-{i}-{}", slug(&e.kind));
         let pair = page.figure(chart::effect::both(&format!("{base}-both"), e))
             + &page.figure(chart::effect::difference(&format!("{base}-difference"), e));
@@ -60,8 +62,46 @@ fn effects(page: &mut Page, kind: &str) -> String {
             escape(&e.summary)
         ));
     }
+    let mut metrics: Vec<&str> = rows.iter().map(|(_, e)| e.metric.as_str()).collect();
+    metrics.sort_unstable();
+    metrics.dedup();
+    for (i, metric) in metrics.into_iter().enumerate() {
+        let same: Vec<&Effect> = rows.iter().map(|(_, e)| *e).filter(|e| e.metric == metric).collect();
+        out.push_str(&page.figure(chart::effect::rows(&format!("effects-{}-rows-{i}", slug(kind)), &same)));
+        out.push_str(&row_table(&same));
+    }
     out.push_str("</div>\n");
     out
+}
+
+/// The effects of [`chart::effect::rows`] in numbers.
+fn row_table(effects: &[&Effect]) -> String {
+    let (with, without) = chart::effect::sides(effects[0].kind.as_str());
+    let metric = words::metric(&effects[0].metric);
+    let write = |v: f64| words::value(metric.format, v);
+    let mut rows = String::new();
+    for (e, p) in effects.iter().flat_map(|e| e.points.iter().map(move |p| (e, p))) {
+        let d = p.difference;
+        rows.push_str(&format!(
+            "<tr><th scope=\"row\">{}</th><td>{} ({})</td><td>{}</td><td>{}</td><td>{} ({} to {})</td><td>{}</td></tr>\n",
+            escape(&e.label),
+            escape(&p.rung),
+            words::count(p.params),
+            write(p.with),
+            write(p.without),
+            write(d.value),
+            write(d.low),
+            write(d.high),
+            escape(&e.summary)
+        ));
+    }
+    format!(
+        "<div class=\"scroll\"><table><caption>{}, with 95% intervals of the difference</caption><thead><tr>\
+         <th scope=\"col\">Compared</th><th scope=\"col\">Size</th><th scope=\"col\">{with}</th>\
+         <th scope=\"col\">{without}</th><th scope=\"col\">Difference</th><th scope=\"col\">In words</th></tr></thead>\
+         <tbody>\n{rows}</tbody></table></div>\n",
+        escape(&metric.axis)
+    )
 }
 
 /// One figure for each task that was measured, by its main metric, with several numbers of shots.

@@ -69,13 +69,49 @@ fn one(page: &mut Page, law: &Law) -> String {
     for warning in &law.warnings {
         out.push_str(&format!("<p class=\"warning\">{}</p>\n", escape(warning)));
     }
-    out.push_str(&format!("<p class=\"formula\">{}</p>\n", escape(&law.formula)));
-    let mut rows: Vec<(&str, String)> = law.params.iter().map(|(k, v)| (k.as_str(), words::interval(*v))).collect();
+    out.push_str(&format!("<p class=\"formula\">{}</p>\n", formula(&law.formula)));
+    let mut rows: Vec<(&str, String)> = law.params.iter().map(|(k, v)| (greek(k), words::interval(*v))).collect();
     if let Some(r) = law.r_squared {
         rows.push(("R² on log loss", words::number(r)));
     }
     out.push_str(&facts("Fitted parameters, 95% intervals", rows));
-    out.push_str(&facts("Conventions", law.conventions.iter().map(|(k, v)| (k.as_str(), v.clone()))));
+    let conventions = facts("What the numbers mean", law.conventions.iter().map(|(k, v)| (k.as_str(), v.clone())));
+    out.push_str(&format!("<details><summary>Conventions</summary>{conventions}</details>\n"));
     out.push_str("</aside></div>\n");
     out
+}
+
+/// The sign of a Greek letter that is written out.
+fn greek(name: &str) -> &str {
+    match name {
+        "alpha" => "α",
+        "beta" => "β",
+        "gamma" => "γ",
+        other => other,
+    }
+}
+
+/// A plain-text formula as HTML: Greek letters as signs, what follows `^` raised.
+fn formula(text: &str) -> String {
+    let mut out = String::new();
+    for (i, part) in text.split('^').enumerate() {
+        let raised =
+            if i == 0 { 0 } else { part.find(|c: char| !(c.is_alphanumeric() || c == '.')).unwrap_or(part.len()) };
+        if raised > 0 {
+            out.push_str(&format!("<sup>{}</sup>", escape(greek(&part[..raised]))));
+        } else if i > 0 {
+            out.push('^');
+        }
+        out.push_str(&escape(&part[raised..]));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn formulas_are_set_and_stay_safe() {
+        assert_eq!(super::formula("E + A / N^alpha < 1^"), "E + A / N<sup>α</sup> &lt; 1^");
+        assert_eq!(super::formula("C^0.5, N^<b>"), "C<sup>0.5</sup>, N^&lt;b&gt;");
+    }
 }

@@ -76,7 +76,7 @@ fn table(page: &Page) -> String {
         }
     }
     let heads: String =
-        ["Ability", "Metric", "Course", "Verdict", "Emerges at", "Smallest to largest", "Made by the metric?"]
+        ["Ability", "Verdict, weight", "Course", "Emerges at", "Smallest to largest", "Made by the metric?"]
             .iter()
             .map(|h| match *h {
                 "Course" => format!("<th scope=\"col\">{h}</th>"),
@@ -105,18 +105,28 @@ fn row(a: &Ability, anchor: &str, main: bool) -> String {
     let at = a.threshold.map_or(String::new(), |t| t.scale.to_string());
     let ruling = a.artefact.as_ref().map_or("–", |r| r.ruling.as_str());
     format!(
-        "<tr data-shape=\"{shape}\"{hidden}><th scope=\"row\"><a href=\"#{anchor}\">{name}</a></th><td>{metric}</td>\
-         <td>{spark}</td><td data-v=\"{rank}\">{pill}</td><td data-v=\"{at}\">{threshold}</td><td data-v=\"{last}\">{ends}</td>\
-         <td>{ruling}</td></tr>\n",
+        "<tr data-shape=\"{shape}\"{hidden}><th scope=\"row\"><a href=\"#{anchor}\">{name}</a><small>{metric}</small>{why}</th>\
+         <td class=\"shape\" data-v=\"{rank}\">{pill}</td><td>{spark}</td><td data-v=\"{at}\">{threshold}</td>\
+         <td data-v=\"{last}\">{ends}</td><td>{ruling}</td></tr>\n",
         shape = known(&a.shape),
         hidden = if main { "" } else { " data-secondary hidden" },
         name = escape(&words::ability_name(a)),
         metric = escape(&metric.name),
         spark = sparkline(a),
-        rank = format_args!("{}", rank(a, weight)),
+        rank = rank(a, weight),
+        why = why(a),
         pill = shape_pill(&a.shape, weight),
         ruling = escape(ruling),
     )
+}
+
+/// Why an ability is undetermined.
+fn why(a: &Ability) -> String {
+    if known(&a.shape) == "undetermined" && !a.reason.is_empty() {
+        format!("<small class=\"why\">{}</small>", escape(&a.reason))
+    } else {
+        String::new()
+    }
 }
 
 /// Sorts by shape, within a shape by weight.

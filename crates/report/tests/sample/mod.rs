@@ -17,7 +17,6 @@ const SIZES: [(&str, u64); 9] = [
     ("96x3", 331_872),
 ];
 const SEEDS: u64 = 3;
-const SHAPES: [&str; 6] = ["flat", "smooth", "emergent", "inverse", "u-shaped", "inverted-u"];
 
 /// Invented findings with every shape, effect and law, and two hostile names.
 pub(crate) fn sample() -> Findings {
@@ -164,11 +163,13 @@ fn ability(i: u64, r: &Recipe) -> Ability {
             }
         })
         .collect();
-    let determined = SHAPES.contains(&r.shape);
-    let lead = if determined { 0.94 } else { 0.46 };
-    let mut weights: BTreeMap<String, f64> = BTreeMap::from([(r.shape.to_owned(), lead)]);
-    weights.insert(if r.shape == "smooth" { "emergent" } else { "smooth" }.into(), 0.99 - lead);
-    weights.insert("flat".into(), 0.01);
+    let (lead, rival) = if r.shape == "undetermined" {
+        ("emergent", "smooth")
+    } else {
+        (r.shape, if r.shape == "smooth" { "emergent" } else { "smooth" })
+    };
+    let weight = if r.shape == "undetermined" { 0.52 } else { 0.94 };
+    let weights = BTreeMap::from([(lead.to_owned(), weight), (rival.to_owned(), 1.0 - weight)]);
     let scale = points.iter().zip(&points[1..]).find(|(_, b)| b.value > 0.5).map(|(a, b)| Threshold {
         scale: (a.params * b.params).sqrt(),
         low: a.params,
@@ -389,7 +390,7 @@ fn laws() -> Vec<Law> {
         },
         Law {
             points: along,
-            curve: steps(6e8, 8e12).map(|c| CurvePoint { x: c, y: i(0.6 + 18.0 * c.powf(-0.125), 0.05) }).collect(),
+            curve: steps(6e8, 8e12).map(|c| CurvePoint { x: c, y: i(SIZES.iter().map(|&(_, n)| loss(n as f64, c / 6.0 / n as f64)).fold(f64::MAX, f64::min), 0.03) }).collect(),
             allocation: steps(6e8, 8e12).map(|c| {
                 let (n, d) = (0.05 * c.powf(0.5), 3.3 * c.powf(0.5));
                 Allocation { flops: c, params: Interval { value: n, low: n / 1.5, high: n * 1.5 }, tokens: Interval { value: d, low: d / 1.5, high: d * 1.5 } }
