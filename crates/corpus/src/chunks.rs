@@ -78,3 +78,34 @@ fn cut(text: &str) -> usize {
     let line = text.rfind('\n').map(|at| at + 1);
     line.or_else(|| text.rfind(' ').filter(|&at| at > 0)).unwrap_or(text.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn chunks(text: &str) -> Vec<String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Chunks::open(file.path()).unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    proptest! {
+        /// Characters of one to four bytes, with and without places to cut, over several chunks.
+        #[test]
+        fn chunks_together_are_the_file(pieces in prop::collection::vec("[a-é語🦀]{0,60}[ \n]?", 0..200), repeat in 1usize..6) {
+            let text = pieces.concat().repeat(repeat);
+            let chunks = chunks(&text);
+            prop_assert!(chunks.iter().all(|c| (1..=CHUNK).contains(&c.len())));
+            prop_assert_eq!(chunks.concat(), text);
+        }
+    }
+
+    #[test]
+    fn cuts_after_lines_then_before_spaces_then_anywhere() {
+        let long = "word ".repeat(1000);
+        assert_eq!(chunks(&format!("line\n{long}"))[0], "line\n");
+        assert!(chunks(&long).iter().skip(1).all(|c| c.starts_with(' ')));
+        assert_eq!(chunks(&"語".repeat(2000)).iter().map(String::len).collect::<Vec<_>>(), [4095, 1905]);
+    }
+}

@@ -239,8 +239,11 @@ fn scan(source: &TextSource) -> Result<Scan, Error> {
         }
         hasher.update(&bytes.to_le_bytes());
     }
+    if source.files.is_empty() {
+        return Err(Error::setting("files", "an empty list", "list at least one text file"));
+    }
     if least >= greatest {
-        let problem = format!("{} files with too little text to hold any of it out", source.files.len());
+        let problem = "too little text to hold any of it out";
         return Err(Error::setting("files", problem, "give text files of 10 kB or more in all"));
     }
     let threshold = (source.held_out * 2f64.powi(64)) as u64;
