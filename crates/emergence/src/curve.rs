@@ -67,6 +67,7 @@ impl Curve {
         match self {
             Curve::Level(_) => 1,
             Curve::Line { .. } => 2,
+            Curve::Bend { bend, right, .. } if bend == right => 3,
             Curve::Step { .. } | Curve::Bend { .. } => 4,
         }
     }
@@ -95,6 +96,10 @@ pub(crate) struct Bounds {
     pub(crate) chance: Option<f64>,
     /// How far above chance still counts as at chance; a share of the rise where there is no chance level.
     pub(crate) delta: f64,
+    /// A change over the tested sizes smaller than this is no change.
+    pub(crate) least: f64,
+    /// Whether the two smallest sizes can be at chance at all.
+    pub(crate) floor: bool,
 }
 
 /// A rise over the tested sizes.
@@ -109,9 +114,9 @@ struct Cell {
 pub(crate) struct Fitter {
     bounds: Bounds,
     /// Rises no steeper than [`STEEPEST_SMOOTH_RISE`].
-    gentle: Vec<Cell>,
+    gentle_cells: Vec<Cell>,
     /// Steeper rises that begin after the second size.
-    steep: Vec<Cell>,
+    steep_cells: Vec<Cell>,
 }
 
 impl Fitter {
@@ -119,27 +124,41 @@ impl Fitter {
     pub(crate) fn new(x: &[f64], bounds: Bounds) -> Fitter {
         let (first, last) = (x[0], x[x.len() - 1]);
         let range = last - first;
-        let gentle = grid(x, (first - range, last + range, 24), &[1.0, 1.4, 2.0, 3.0, 5.0]);
-        let steep =
-            if x.len() < 4 { Vec::new() } else { grid(x, (x[1], last, 24), &[0.06, 0.12, 0.25, 0.5, 0.75, 0.999]) };
-        Fitter { bounds, gentle, steep }
+        let gentle = grid(x, (first - range, last + range, 16), &[1.0, 1.5, 2.5, 5.0]);
+        let steep = if x.len() < 4 { Vec::new() } else { grid(x, (x[1], last, 16), &[0.06, 0.15, 0.35, 0.65, 0.999]) };
+        Fitter { bounds, gentle_cells: gentle, steep_cells: steep }
     }
 
-    /// The best curve of a shape; `None` if none is admissible.
-    pub(crate) fn fit(&self, shape: Shape, e: &Evidence) -> Option<Fit> {
-        match shape {
-            Shape::Flat => Some(self.level(e)),
-            Shape::Smooth => better(self.line(e, true), self.step(e, &self.gentle, Rise::Gentle), e.models),
-            Shape::Emergent => self.step(e, &self.steep, Rise::Steep),
-            Shape::Inverse => {
-                let step =
-                    better(self.step(e, &self.gentle, Rise::Fall), self.step(e, &self.steep, Rise::Fall), e.models);
-                better(self.line(e, false), step, e.models)
+    /// The best curve of each kind that a shape may have; none if none is admissible.
+    pub(crate) fn fit(&self, shape: Shape, e: &Evidence) -> Vec<Fit> {
+        let curves = match shape {
+            Shape::Flat => vec![Some(self.level(e))],
+            Shape::Smooth => {
+                // What is above chance at the smallest sizes is no jump out of nothing, however steep it becomes.
+                let free = if self.bounds.floor { None } else { self.step(e, &self.steep_cells, Rise::Any) };
+                vec![self.line(e, true), self.plateau(e, true), self.gentle(e), free]
             }
-            Shape::UShaped => self.bend(e, true),
-            Shape::InvertedU => self.bend(e, false),
-            Shape::Undetermined => None,
-        }
+            Shape::Emergent => vec![self.steep(e)],
+            Shape::Inverse => {
+                let (gentle, steep) =
+                    (self.step(e, &self.gentle_cells, Rise::Fall), self.step(e, &self.steep_cells, Rise::Fall));
+                vec![self.line(e, false), self.plateau(e, false), gentle, steep]
+            }
+            Shape::UShaped => vec![self.bend(e, true)],
+            Shape::InvertedU => vec![self.bend(e, false)],
+            Shape::Undetermined => Vec::new(),
+        };
+        curves.into_iter().flatten().collect()
+    }
+
+    /// The likeliest rise no steeper than smooth growth.
+    pub(crate) fn gentle(&self, e: &Evidence) -> Option<Fit> {
+        self.step(e, &self.gentle_cells, Rise::Gentle)
+    }
+
+    /// The likeliest steeper rise out of chance.
+    pub(crate) fn steep(&self, e: &Evidence) -> Option<Fit> {
+        if self.bounds.floor { self.step(e, &self.steep_cells, Rise::Steep) } else { None }
     }
 
     fn clip(&self, v: f64) -> f64 {
@@ -165,11 +184,20 @@ impl Fitter {
         let share: Vec<f64> = e.x.iter().map(|x| (x - x0) / (x1 - x0)).collect();
         let (a, b) = least_squares(e, &share, |a| self.clip(a), |b| self.clip(b));
         let make = |p: &[f64]| {
-            let ok = self.inside(p) && (p[1] > p[0]) == rising && p[0] != p[1];
+            let change = if rising { p[1] - p[0] } else { p[0] - p[1] };
+            let ok = self.inside(p) && change >= self.bounds.least && change > 0.0;
             ok.then_some(Curve::Line { x0, x1, left: p[0], right: p[1] })
         };
+        // If the best line runs the other way, start from the least admissible change.
+        let (sign, gap) = (if rising { 1.0 } else { -1.0 }, 0.5 * self.bounds.least.max(1e-9) * (1.0 + 1e-6));
+        let (a, b) = if sign * (b - a) >= 2.0 * gap {
+            (a, b)
+        } else {
+            let centre = (0.5 * (a + b)).clamp(self.bounds.range.0 + gap, self.bounds.range.1 - gap);
+            (centre - sign * gap, centre + sign * gap)
+        };
         let step = spread(e);
-        self.polish(e, &[a, b], &[step, step], make)
+        self.polish(e, &[a, b], &[-sign * step, sign * step], make)
     }
 
     fn step(&self, e: &Evidence, cells: &[Cell], rise: Rise) -> Option<Fit> {
@@ -208,10 +236,13 @@ impl Fitter {
         let Curve::Step { link, left, right, mid, width } = *curve else { return false };
         let (x0, x1) = ends(e);
         let range = x1 - x0;
-        let placed = self.inside(&[left, right]) && (x0 - range..=x1 + range).contains(&mid);
+        let change = (curve.at(x1) - curve.at(x0)).abs();
+        let placed =
+            self.inside(&[left, right]) && (x0 - range..=x1 + range).contains(&mid) && change >= self.bounds.least;
         let limit = STEEPEST_SMOOTH_RISE;
         placed
             && match rise {
+                Rise::Any => right > left && (0.05 * limit..limit).contains(&width),
                 Rise::Gentle => right > left && (limit..=5.0 * limit).contains(&width),
                 Rise::Fall => right < left && (0.05 * limit..=5.0 * limit).contains(&width),
                 Rise::Steep => {
@@ -227,6 +258,30 @@ impl Fitter {
             }
     }
 
+    /// A line from the smallest size on that ends in a plateau; no steeper from 10% to 90% than smooth growth may be, where
+    /// it may start from chance.
+    fn plateau(&self, e: &Evidence, rising: bool) -> Option<Fit> {
+        let (x0, x1) = ends(e);
+        let sign = if rising { 1.0 } else { -1.0 };
+        let mut best: Option<Fit> = None;
+        let least = x0 + STEEPEST_SMOOTH_RISE / 0.8;
+        for &at in e.x[2..e.x.len() - 1].iter().filter(|x| !self.bounds.floor || !rising || **x >= least) {
+            let share: Vec<f64> = e.x.iter().map(|x| ((x - x0) / (at - x0)).min(1.0)).collect();
+            let (a, b) = least_squares(e, &share, |a| self.clip(a), |b| self.clip(b));
+            let make = |p: &[f64]| {
+                let change = sign * (p[1] - p[0]);
+                let curve = Curve::Bend { x0, x1, at, left: p[0], bend: p[1], right: p[1] };
+                (self.inside(p) && change > 0.0 && change >= self.bounds.least).then_some(curve)
+            };
+            let step = 0.3 * sign * spread(e);
+            let fit = self.polish(e, &[a, b], &[step, -step], make);
+            if let Some(fit) = fit.filter(|f| best.is_none_or(|b| f.log_likelihood > b.log_likelihood)) {
+                best = Some(fit);
+            }
+        }
+        best
+    }
+
     fn bend(&self, e: &Evidence, down_first: bool) -> Option<Fit> {
         let (x0, x1) = ends(e);
         let n = e.x.len();
@@ -234,7 +289,9 @@ impl Fitter {
         for k in 1..n.saturating_sub(1) {
             for at in [e.x[k], 0.5 * (e.x[k] + e.x[k + 1])].into_iter().take(if k + 2 < n { 2 } else { 1 }) {
                 let make = |p: &[f64]| {
-                    let ok = if down_first { p[1] < p[0] && p[1] < p[2] } else { p[1] > p[0] && p[1] > p[2] };
+                    let sign = if down_first { 1.0 } else { -1.0 };
+                    let shallower = (sign * (p[0] - p[1])).min(sign * (p[2] - p[1]));
+                    let ok = shallower > 0.0 && shallower >= self.bounds.least;
                     let curve = Curve::Bend { x0, x1, at, left: p[0], bend: p[1], right: p[2] };
                     (ok && self.inside(p)).then_some(curve)
                 };
@@ -252,7 +309,7 @@ impl Fitter {
     /// Climbs from `start`; `None` if no admissible point was met.
     fn polish(&self, e: &Evidence, start: &[f64], step: &[f64], make: impl Fn(&[f64]) -> Option<Curve>) -> Option<Fit> {
         let cost = |p: &[f64]| make(p).map_or(f64::INFINITY, |c| -e.of_curve(|x| c.at(x)));
-        let stop = Stop { relative: 0.0, absolute: 0.01, evaluations: 60 * start.len() };
+        let stop = Stop { relative: 0.0, absolute: 0.01, evaluations: 40 * start.len() };
         let found = nelder_mead(cost, start, step, stop);
         make(&found.x).map(|curve| Fit { curve, log_likelihood: -found.value })
     }
@@ -263,6 +320,7 @@ impl Fitter {
 enum Rise {
     Gentle,
     Steep,
+    Any,
     Fall,
 }
 
@@ -289,14 +347,6 @@ fn spread(e: &Evidence) -> f64 {
     let high = e.mean.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let low = e.mean.iter().copied().fold(f64::INFINITY, f64::min);
     (0.3 * (high - low)).max(1e-3)
-}
-
-/// The one with the smaller BIC.
-fn better(a: Option<Fit>, b: Option<Fit>, models: usize) -> Option<Fit> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(if a.bic(models, 1.0) <= b.bic(models, 1.0) { a } else { b }),
-        (a, b) => a.or(b),
-    }
 }
 
 /// Weighted least squares of mean = a (1 - share) + b share, `a` and `b` kept within their limits.

@@ -1,7 +1,8 @@
 //! What a condition changes, size by size: chain of thought, shots, depth.
 
 use crate::reason::scale as readable;
-use crate::sample::{LENT_DOF, Sample, Size};
+use crate::sample::{Sample, Size};
+use crate::spread::LENT_DOF;
 use crate::{Ability, Kind, Threshold, Unjudgeable};
 use saltus_stats::{Interval, crossed, mean, t_quantile, variance};
 
@@ -54,10 +55,11 @@ pub fn effect_between_ladders(with: &Ability, without: &Ability) -> Result<Effec
     let (with, without) = (Sample::read(with)?, Sample::read(without)?);
     let distance = |a: &Size, b: &Size| (a.x - b.x).abs();
     let mut points = Vec::new();
-    for a in &with.sizes {
-        let nearest = without.sizes.iter().min_by(|b, c| distance(a, b).total_cmp(&distance(a, c)));
-        let Some(b) = nearest.filter(|b| distance(a, b) <= 1.5f64.ln()) else { continue };
-        let (i, j) = (with.interval(a), without.interval(b));
+    for (k, a) in with.sizes.iter().enumerate() {
+        let gap = |j: &usize| distance(a, &without.sizes[*j]);
+        let nearest = (0..without.sizes.len()).min_by(|b, c| gap(b).total_cmp(&gap(c)));
+        let Some(nearest) = nearest.filter(|j| gap(j) <= 1.5f64.ln()) else { continue };
+        let (b, i, j) = (&without.sizes[nearest], with.interval(k), without.interval(nearest));
         let value = i.value - j.value;
         let low = value - ((i.value - i.low).powi(2) + (j.high - j.value).powi(2)).sqrt();
         let high = value + ((i.high - i.value).powi(2) + (j.value - j.low).powi(2)).sqrt();

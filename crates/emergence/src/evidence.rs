@@ -2,21 +2,17 @@
 
 use crate::Kind;
 use crate::sample::Sample;
+use crate::spread::{Seen, UNIFORM, learnt, model_variance, moderated, pooled};
 use rand::Rng;
 use rand_distr::{Distribution, Normal};
-use saltus_stats::beta_binomial::{self, Kernel};
+use saltus_stats::beta_binomial;
 
 /// Proportions are tabulated over logit(mu) from -EDGE to EDGE, in steps of STEP, and interpolated by cubics.
 const EDGE: f64 = 9.2;
-const STEP: f64 = 0.1;
+const STEP: f64 = 0.2;
 
-/// The likelihood of an ability's kind: what does not change from one resample to the next.
-pub(crate) enum Likelihood {
-    /// Beta-binomial counts: for each node of the table, the kernel at that mean and its overdispersion.
-    Counts(Vec<Kernel>),
-    /// Normal means: for each size, the variance of one model's mean.
-    Means(Vec<f64>),
-}
+/// Means are kept this far from 0 and 1 in a proportion's likelihood.
+const MARGIN: f64 = 1e-4;
 
 /// What was measured, or drawn: for each size, each model's (mean, items).
 pub(crate) type Outcome = Vec<Vec<(f64, u32)>>;
@@ -31,80 +27,14 @@ pub(crate) struct Evidence {
     pub(crate) weight: Vec<f64>,
     /// Models over all sizes.
     pub(crate) models: usize,
-    tables: Tables,
+    tables: Vec<Table>,
 }
 
-enum Tables {
-    Counts(Vec<Vec<f64>>),
-    /// (mean, inverse variance of the mean, constant of the quadratic).
-    Means(Vec<(f64, f64, f64)>),
-}
-
-/// Means are kept this far from 0 and 1 in a proportion's likelihood.
-pub(crate) const MARGIN: f64 = 1e-4;
-
-impl Likelihood {
-    /// The likelihood of a sample, with the spread over seeds estimated from it.
-    pub(crate) fn new(sample: &Sample) -> Likelihood {
-        if let Kind::Proportion { .. } = sample.kind {
-            let limit = sample.sizes.iter().flat_map(|s| &s.models).map(|m| m.items).max().unwrap_or(0);
-            let node = |i: usize| {
-                let mu = 1.0 / (1.0 + (EDGE - i as f64 * STEP).exp());
-                Kernel::new(mu, sample.rho(mu), limit)
-            };
-            let nodes = (2.0 * EDGE / STEP).round() as usize + 1;
-            return Likelihood::Counts((0..nodes).map(node).collect());
-        }
-        let values: Vec<f64> = sample.sizes.iter().map(|s| s.mean).collect();
-        let range = values.iter().fold(0.0f64, |r, v| r.max((v - values[0]).abs()));
-        // A spread of nothing at all would make any curve but the exact one impossible.
-        let least = (1e-3 * range).powi(2).max(1e-12);
-        Likelihood::Means(sample.sizes.iter().map(|s| sample.model_variance(s).max(least)).collect())
-    }
-
-    /// Tabulates an outcome.
-    pub(crate) fn evidence(&self, sample: &Sample, outcome: &Outcome) -> Evidence {
-        let mean: Vec<f64> = outcome.iter().map(|o| o.iter().map(|m| m.0).sum::<f64>() / o.len() as f64).collect();
-        let (tables, weight) = match self {
-            Likelihood::Counts(kernels) => {
-                let counts = |o: &Vec<(f64, u32)>| -> Vec<(u32, u32)> {
-                    o.iter().map(|&(mean, n)| ((mean * f64::from(n)).round() as u32, n)).collect()
-                };
-                let table = |o: &Vec<(f64, u32)>| {
-                    let counts = counts(o);
-                    kernels.iter().map(|k| counts.iter().map(|&(s, n)| k.log_likelihood(s, n)).sum()).collect()
-                };
-                let weight = outcome.iter().zip(&mean).map(|(o, mean)| count_weight(sample, o, *mean)).collect();
-                (Tables::Counts(outcome.iter().map(table).collect()), weight)
-            }
-            Likelihood::Means(variances) => {
-                let table = |j: usize| {
-                    let (models, v) = (&outcome[j], variances[j]);
-                    let spread: f64 = models.iter().map(|m| (m.0 - mean[j]).powi(2)).sum();
-                    (mean[j], models.len() as f64 / v, -0.5 * spread / v)
-                };
-                let table: Vec<_> = (0..outcome.len()).map(table).collect();
-                let weight = table.iter().map(|t| t.1).collect();
-                (Tables::Means(table), weight)
-            }
-        };
-        Evidence { x: sample.xs(), mean, weight, models: outcome.iter().map(Vec::len).sum(), tables }
-    }
-
-    /// Draws an outcome of the same design whose true means are `curve`.
-    pub(crate) fn draw(&self, sample: &Sample, curve: &[f64], rng: &mut impl Rng) -> Outcome {
-        let mut draw_model = |j: usize, items: u32| match self {
-            Likelihood::Counts(_) => {
-                let mu = curve[j].clamp(MARGIN, 1.0 - MARGIN);
-                f64::from(beta_binomial::draw(rng, items, mu, sample.rho(mu))) / f64::from(items)
-            }
-            Likelihood::Means(variances) => {
-                Normal::new(curve[j], variances[j].sqrt()).map_or(curve[j], |n| n.sample(rng))
-            }
-        };
-        let sizes = sample.sizes.iter().enumerate();
-        sizes.map(|(j, s)| s.models.iter().map(|m| (draw_model(j, m.items), m.items)).collect()).collect()
-    }
+enum Table {
+    /// Log-likelihood at the nodes of logit(mu).
+    Counts(Vec<f64>),
+    /// A quadratic: inverse variance of the mean, and the constant.
+    Means { precision: f64, constant: f64 },
 }
 
 /// The measured outcome of a sample.
@@ -112,30 +42,62 @@ pub(crate) fn measured(sample: &Sample) -> Outcome {
     sample.sizes.iter().map(|s| s.models.iter().map(|m| (m.mean, m.items)).collect()).collect()
 }
 
-fn count_weight(sample: &Sample, models: &[(f64, u32)], mean: f64) -> f64 {
-    models
-        .iter()
-        .map(|&(_, n)| {
-            let n = f64::from(n);
-            let mu = (mean * n + 0.5) / (n + 1.0);
-            let rho = sample.rho(mu);
-            1.0 / (mu * (1.0 - mu) * (rho + (1.0 - rho) / n))
-        })
-        .sum()
+/// Draws an outcome of the sample's design whose true means are `curve`, with the seeds' spread pooled over all sizes.
+pub(crate) fn draw(sample: &Sample, curve: &[f64], rng: &mut impl Rng) -> Outcome {
+    let spread = pooled(sample.kind, sample.sizes.iter().map(|s| &s.seen));
+    let mut of_model = |j: usize, items: u32| {
+        let seen = &sample.sizes[j].seen;
+        if let Kind::Proportion { .. } = sample.kind {
+            let mu = curve[j].clamp(MARGIN, 1.0 - MARGIN);
+            let rho = spread.min(UNIFORM) * learnt(sample.kind, mu);
+            return f64::from(beta_binomial::draw(rng, items, mu, rho)) / f64::from(items);
+        }
+        let spread = if sample.kind == Kind::Unbounded { spread } else { spread.min(UNIFORM) };
+        let sd = model_variance(sample.kind, spread, &Seen { mean: curve[j], ..*seen }).sqrt();
+        Normal::new(curve[j], sd).map_or(curve[j], |n| n.sample(rng))
+    };
+    let sizes = sample.sizes.iter().enumerate();
+    sizes.map(|(j, s)| s.models.iter().map(|m| (of_model(j, m.items), m.items)).collect()).collect()
 }
 
 impl Evidence {
+    /// Tabulates an outcome; the seeds' spread is estimated from it.
+    pub(crate) fn new(sample: &Sample, outcome: &Outcome) -> Evidence {
+        let counts = matches!(sample.kind, Kind::Proportion { .. });
+        let see = |(models, size): (&Vec<(f64, u32)>, &crate::sample::Size)| {
+            let means: Vec<f64> = models.iter().map(|m| m.0).collect();
+            let seen = Seen::new(&means, size.seen.noise);
+            // Fresh items and fresh models: the noise of a proportion follows its mean.
+            let items = models.iter().map(|m| f64::from(m.1)).sum::<f64>() / means.len() as f64;
+            if counts { Seen { noise: seen.mean * (1.0 - seen.mean) / items, ..seen } } else { seen }
+        };
+        let seen: Vec<Seen> = outcome.iter().zip(&sample.sizes).map(see).collect();
+        let spread = moderated(sample.kind, &seen);
+        let mean: Vec<f64> = seen.iter().map(|s| s.mean).collect();
+        let range = mean.iter().fold(0.0f64, |r, v| r.max((v - mean[0]).abs()));
+        // A spread of nothing at all would make any curve but the exact one impossible.
+        let least = (1e-3 * range).powi(2).max(1e-12);
+        let (mut tables, mut weight) = (Vec::new(), Vec::new());
+        for (j, models) in outcome.iter().enumerate() {
+            let (w, table) = if counts {
+                count_table(sample.kind, models, spread[j])
+            } else {
+                mean_table(models, mean[j], model_variance(sample.kind, spread[j], &seen[j]).max(least))
+            };
+            weight.push(w);
+            tables.push(table);
+        }
+        Evidence { x: sample.xs(), mean, weight, models: outcome.iter().map(Vec::len).sum(), tables }
+    }
+
     /// Log-likelihood of the mean `mu` at size `j`.
     pub(crate) fn log_likelihood(&self, j: usize, mu: f64) -> f64 {
-        match &self.tables {
-            Tables::Means(t) => {
-                let (mean, precision, constant) = t[j];
-                constant - 0.5 * precision * (mu - mean).powi(2)
-            }
-            Tables::Counts(t) => {
+        match &self.tables[j] {
+            Table::Means { precision, constant } => constant - 0.5 * precision * (mu - self.mean[j]).powi(2),
+            Table::Counts(nodes) => {
                 let mu = mu.clamp(MARGIN, 1.0 - MARGIN);
                 let place = ((mu / (1.0 - mu)).ln() + EDGE) / STEP;
-                cubic(&t[j], place.clamp(0.0, (t[j].len() - 1) as f64))
+                cubic(nodes, place.clamp(0.0, (nodes.len() - 1) as f64))
             }
         }
     }
@@ -147,13 +109,36 @@ impl Evidence {
 
     /// Log-likelihood with a free mean at every size: no curve can do better.
     pub(crate) fn saturated(&self) -> f64 {
-        let best = |j: usize| match &self.tables {
-            Tables::Means(t) => t[j].2,
+        let best = |j: usize| match &self.tables[j] {
+            Table::Means { constant, .. } => *constant,
             // The beta-binomial's maximum is close to the mean but not at it.
-            Tables::Counts(t) => t[j].iter().fold(self.log_likelihood(j, self.mean[j]), |best, &value| best.max(value)),
+            Table::Counts(nodes) => nodes.iter().fold(self.log_likelihood(j, self.mean[j]), |a, &b| a.max(b)),
         };
         (0..self.x.len()).map(best).sum()
     }
+}
+
+fn mean_table(models: &[(f64, u32)], mean: f64, variance: f64) -> (f64, Table) {
+    let squares: f64 = models.iter().map(|m| (m.0 - mean).powi(2)).sum();
+    let precision = models.len() as f64 / variance;
+    (precision, Table::Means { precision, constant: -0.5 * squares / variance })
+}
+
+fn count_table(kind: Kind, models: &[(f64, u32)], spread: f64) -> (f64, Table) {
+    let counts: Vec<(u32, u32)> = models.iter().map(|&(m, n)| ((m * f64::from(n)).round() as u32, n)).collect();
+    let node = |i: usize| {
+        let mu = 1.0 / (1.0 + (EDGE - i as f64 * STEP).exp());
+        let rho = spread * learnt(kind, mu);
+        beta_binomial::log_likelihood(&counts, mu, rho)
+    };
+    let nodes = (2.0 * EDGE / STEP).round() as usize + 1;
+    let weight = |&(k, n): &(u32, u32)| {
+        let n = f64::from(n);
+        let mu = (f64::from(k) + 0.5) / (n + 1.0);
+        let rho = spread * learnt(kind, mu);
+        1.0 / (mu * (1.0 - mu) * (rho + (1.0 - rho) / n))
+    };
+    (counts.iter().map(weight).sum(), Table::Counts((0..nodes).map(node).collect()))
 }
 
 /// Catmull-Rom interpolation of `table` at `place` in [0, len - 1].

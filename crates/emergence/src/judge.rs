@@ -1,8 +1,9 @@
 //! From measurements to a verdict: weights for the shapes, then the test that the leading one must pass.
 
 use crate::curve::{Bounds, Fit, Fitter};
-use crate::evidence::{Evidence, Likelihood, measured};
+use crate::evidence::{Evidence, draw, measured};
 use crate::sample::Sample;
+use crate::spread::{UNIFORM, pooled};
 use crate::threshold::threshold;
 use crate::{Ability, Analysis, Kind, Shape, Unjudgeable, Verdict, reason};
 use saltus_stats::{largest_gap, slope, t_quantile, two_lines};
@@ -53,17 +54,15 @@ pub fn judge(ability: &Ability, analysis: &Analysis) -> Result<Verdict, Unjudgea
     if x.len() < 3 {
         return Ok(too_few(&sample, analysis));
     }
-    let likelihood = Likelihood::new(&sample);
-    let evidence = likelihood.evidence(&sample, &measured(&sample));
+    let evidence = Evidence::new(&sample, &measured(&sample));
     let fitter = Fitter::new(&x, bounds(&sample, analysis));
-    let fits = Shape::CANDIDATES.map(|shape| fitter.fit(shape, &evidence));
-    let weights = weigh(&fits, &evidence);
+    let (fits, weights) = weigh(&Shape::CANDIDATES.map(|shape| fitter.fit(shape, &evidence)), &evidence);
     let best = (0..fits.len()).max_by(|&a, &b| weights[a].total_cmp(&weights[b])).unwrap_or(0);
     let leading = Shape::CANDIDATES[best];
     let test = match leading {
         Shape::Flat => change(&sample),
         Shape::Emergent if weights[best] >= DECISIVE => {
-            Test::Break(break_p_value(&sample, &likelihood, &fitter, &evidence, analysis))
+            Test::Break(break_p_value(&sample, &fitter, &evidence, analysis))
         }
         Shape::Emergent => Test::Break(f64::NAN),
         Shape::UShaped | Shape::InvertedU => bend_test(&sample, leading),
@@ -94,8 +93,16 @@ pub fn judge(ability: &Ability, analysis: &Analysis) -> Result<Verdict, Unjudgea
 }
 
 fn bounds(sample: &Sample, analysis: &Analysis) -> Bounds {
-    let range = if sample.kind == Kind::Unbounded { (f64::NEG_INFINITY, f64::INFINITY) } else { (0.0, 1.0) };
-    Bounds { range, chance: sample.chance(), delta: analysis.delta }
+    let (delta, means) = (analysis.delta, || sample.sizes.iter().map(|s| s.mean));
+    let (range, least) = if sample.kind == Kind::Unbounded {
+        let range = means().fold(f64::NEG_INFINITY, f64::max) - means().fold(f64::INFINITY, f64::min);
+        ((f64::NEG_INFINITY, f64::INFINITY), 2.0 * delta * range)
+    } else {
+        ((0.0, 1.0), 2.0 * delta)
+    };
+    // A size whose lower bound is above the line is not at chance, whatever a curve says.
+    let floor = sample.chance().is_none_or(|c| (0..2).all(|j| sample.interval(j).low <= c + delta));
+    Bounds { range, chance: sample.chance(), delta, least, floor }
 }
 
 fn too_few(sample: &Sample, analysis: &Analysis) -> Verdict {
@@ -121,38 +128,41 @@ fn too_few(sample: &Sample, analysis: &Analysis) -> Verdict {
     }
 }
 
-/// Weights proportional to exp(-BIC/2), the number of observations being the number of models.
+/// The best curve of each shape, and weights proportional to exp(-BIC/2), the number of observations being the number
+/// of models.
 ///
 /// If even the best candidate misses the sizes' means by more than the seeds' spread allows, all likelihoods are
 /// tempered by the misfit per degree of freedom (c-hat of Burnham & Anderson 2002), which spreads the weights.
-fn weigh(fits: &[Option<Fit>; 6], evidence: &Evidence) -> [f64; 6] {
-    let sizes = evidence.x.len() as f64;
-    let saturated = evidence.saturated();
-    let inflation = fits
+fn weigh(candidates: &[Vec<Fit>; 6], evidence: &Evidence) -> ([Option<Fit>; 6], [f64; 6]) {
+    let (sizes, saturated) = (evidence.x.len(), evidence.saturated());
+    let inflation = candidates
         .iter()
         .flatten()
-        .filter(|f| (f.curve.parameters() as f64) < sizes)
-        .map(|f| (2.0 * (saturated - f.log_likelihood) / (sizes - f.curve.parameters() as f64)).max(1.0))
+        .filter(|f| f.curve.parameters() < sizes)
+        .map(|f| misfit(f, evidence, saturated))
         .fold(f64::INFINITY, f64::min);
     let inflation = if inflation.is_finite() { inflation } else { 1.0 };
-    let bics = fits.map(|f| f.map_or(f64::INFINITY, |f| f.bic(evidence.models, inflation)));
+    let bic = |f: &Fit| f.bic(evidence.models, inflation);
+    let best =
+        [0, 1, 2, 3, 4, 5].map(|i: usize| candidates[i].iter().copied().min_by(|a, b| bic(a).total_cmp(&bic(b))));
+    let bics = best.map(|f| f.map_or(f64::INFINITY, |f| bic(&f)));
     let least = bics.iter().copied().fold(f64::INFINITY, f64::min);
     let raw = bics.map(|b| (-0.5 * (b - least)).exp());
     let total: f64 = raw.iter().sum();
-    raw.map(|w| w / total)
+    (best, raw.map(|w| w / total))
 }
 
 /// p-value of a break against smooth growth, by parametric bootstrap of the sup-LR statistic: the break's place does not
 /// exist under the null, so no chi-square holds (Andrews & Ploberger 1994).
-fn break_p_value(sample: &Sample, likelihood: &Likelihood, fitter: &Fitter, e: &Evidence, analysis: &Analysis) -> f64 {
-    let Some(null) = fitter.fit(Shape::Smooth, e) else { return f64::NAN };
+fn break_p_value(sample: &Sample, fitter: &Fitter, e: &Evidence, analysis: &Analysis) -> f64 {
+    let Some(null) = fitter.gentle(e) else { return f64::NAN };
     let observed = sup_lr(fitter, e);
     let truth: Vec<f64> = e.x.iter().map(|&x| null.curve.at(x)).collect();
     let key = analysis.key.child("break");
     let mut exceeded = 0;
     for b in 0..analysis.resamples {
-        let outcome = likelihood.draw(sample, &truth, &mut key.index(b as u64).rng());
-        if sup_lr(fitter, &likelihood.evidence(sample, &outcome)) >= observed {
+        let outcome = draw(sample, &truth, &mut key.index(b as u64).rng());
+        if sup_lr(fitter, &Evidence::new(sample, &outcome)) >= observed {
             exceeded += 1;
         }
         if exceeded == ENOUGH_EXCEEDANCES {
@@ -162,10 +172,18 @@ fn break_p_value(sample: &Sample, likelihood: &Likelihood, fitter: &Fitter, e: &
     (exceeded + 1) as f64 / (analysis.resamples + 1) as f64
 }
 
+/// Log-likelihood ratio of the best steep against the best gentle rise.
 fn sup_lr(fitter: &Fitter, e: &Evidence) -> f64 {
-    let value = |shape| fitter.fit(shape, e).map_or(f64::NEG_INFINITY, |f| f.log_likelihood);
-    let (steep, smooth) = (value(Shape::Emergent), value(Shape::Smooth));
-    if steep == f64::NEG_INFINITY { steep } else { steep - smooth }
+    match (fitter.steep(e), fitter.gentle(e)) {
+        (Some(steep), Some(gentle)) => steep.log_likelihood - gentle.log_likelihood,
+        _ => f64::NEG_INFINITY,
+    }
+}
+
+/// c-hat of a fit: its deviance from the saturated model per degree of freedom, at least 1.
+fn misfit(fit: &Fit, e: &Evidence, saturated: f64) -> f64 {
+    let dof = e.x.len() as f64 - fit.curve.parameters() as f64;
+    if dof > 0.0 { (2.0 * (saturated - fit.log_likelihood) / dof).max(1.0) } else { 1.0 }
 }
 
 /// Interval of the change from the smallest to the largest size along a straight line.
@@ -191,7 +209,7 @@ fn bend_test(sample: &Sample, shape: Shape) -> Test {
     let n = sample.sizes.len();
     let value = |j: usize| sign * sample.sizes[j].mean;
     let extreme = (1..n - 1).min_by(|&a, &b| value(a).total_cmp(&value(b))).unwrap_or(1);
-    let error = (sample.model_variance(&sample.sizes[extreme]) / sample.sizes[extreme].models.len() as f64).sqrt();
+    let error = sample.standard_error(extreme);
     let level = |j: &usize| value(*j) <= value(extreme) + error;
     let first = (1..=extreme).rev().take_while(level).last().unwrap_or(extreme);
     let last = (extreme..n - 1).take_while(level).last().unwrap_or(extreme);
@@ -241,7 +259,7 @@ pub(crate) fn passed(found: &Findings) -> bool {
     let analysis = found.analysis;
     match found.test {
         Test::TooFew => false,
-        Test::Slope(p) => p <= analysis.alpha,
+        Test::Slope(p) => p <= analysis.alpha && !(found.leading == Shape::Smooth && all_or_none(found.sample)),
         Test::Change(low, high) => {
             let near = 2.0 * analysis.delta;
             found.sample.kind == Kind::Unbounded || (-near <= low && high <= near)
@@ -249,6 +267,12 @@ pub(crate) fn passed(found: &Findings) -> bool {
         Test::Break(p) => p <= analysis.alpha && present(found),
         Test::TwoLines(before, after, opposite) => opposite && before.max(after) <= analysis.alpha,
     }
+}
+
+/// Whether seeds are spread so far that a model has the ability or has it not: its mean may grow slowly, but no model
+/// does.
+pub(crate) fn all_or_none(sample: &Sample) -> bool {
+    sample.kind != Kind::Unbounded && pooled(sample.kind, sample.sizes.iter().map(|s| &s.seen)) > UNIFORM
 }
 
 /// Whether the ability is there at the largest sizes beyond doubt, and was not at the smallest two.

@@ -35,6 +35,7 @@ mod judge;
 mod measures;
 mod reason;
 mod sample;
+mod spread;
 mod threshold;
 
 pub use ability::{Ability, Analysis, Kind, Measurement, Point, Shape, Threshold, Unjudgeable, Verdict};

@@ -44,6 +44,9 @@ fn grounds(found: &Findings) -> String {
     let alpha = found.analysis.alpha;
     match found.test {
         Test::TooFew => "there are too few models for its test.".to_string(),
+        Test::Slope(p) if p <= alpha && !passed(found) => {
+            "at the same size some models have the ability and others have not, so no model grows smoothly.".to_string()
+        }
         Test::Slope(p) => {
             let verb = if p <= alpha { "changes" } else { "does not clearly change" };
             format!("performance {verb} along ln(scale) ({}).", p_text(p))

@@ -1,14 +1,8 @@
 //! The measurements in order: sizes by rising scale, scores turned so that higher is better, and how far seeds differ.
 
+use crate::spread::{LENT_DOF, Seen, learnt, model_variance, moderated};
 use crate::{Ability, Analysis, Kind, Measurement, Point, Unjudgeable};
-use saltus_stats::{Interval, crossed, mean, t_quantile, variance, wilson};
-
-/// Degrees of freedom lent to each size's own spread over seeds by the spread pooled over all sizes: with three seeds
-/// both weigh the same (an empirical-Bayes compromise as in Smyth 2004, doi 10.2202/1544-6115.1027).
-pub(crate) const LENT_DOF: f64 = 2.0;
-
-/// Seeds also differ a little at chance itself, in how they guess: this share of the overdispersion is left there.
-const GUESSING: f64 = 0.05;
+use saltus_stats::{Interval, crossed, mean, t_quantile, wilson};
 
 /// One model.
 #[derive(Clone, Debug)]
@@ -31,10 +25,8 @@ pub(crate) struct Size {
     pub(crate) models: Vec<Model>,
     /// Mean over models.
     pub(crate) mean: f64,
-    /// Variance of the models' means.
-    pub(crate) seed_variance: f64,
-    /// Part of it that is item noise.
-    pub(crate) noise: f64,
+    /// What the models show of their spread.
+    pub(crate) seen: Seen,
     /// Variance of the overall mean from drawing these items.
     pub(crate) item_variance: f64,
 }
@@ -62,8 +54,8 @@ impl Turn {
 pub(crate) struct Sample {
     pub(crate) kind: Kind,
     pub(crate) sizes: Vec<Size>,
-    /// Seeds' overdispersion (bounded kinds) or variance (unbounded), pooled over sizes; 0 if no size has two seeds.
-    pub(crate) spread: f64,
+    /// Each size's spread over seeds, in units of room.
+    spread: Vec<f64>,
     turn: Turn,
 }
 
@@ -93,9 +85,8 @@ impl Sample {
             }
             sizes.push(Size::new(group[0].0, group.iter().map(|g| g.1.clone()).collect()));
         }
-        let mut sample = Sample { kind, sizes, spread: 0.0, turn };
-        sample.spread = sample.pooled_spread();
-        Ok(sample)
+        let spread = moderated(kind, &sizes.iter().map(|s| s.seen).collect::<Vec<_>>());
+        Ok(Sample { kind, sizes, spread, turn })
     }
 
     /// A value back in the metric's own direction.
@@ -131,80 +122,42 @@ impl Sample {
         self.sizes.iter().any(|s| s.models.len() > 1)
     }
 
-    /// Overdispersion of seeds at mean `mu`: they can only differ in what they have learnt, so it acts on the part of
-    /// the score that is not chance.
-    pub(crate) fn rho(&self, mu: f64) -> f64 {
-        self.spread * self.learnt(mu)
-    }
-
-    fn learnt(&self, mu: f64) -> f64 {
-        let chance = self.chance().unwrap_or(0.0);
-        let share = if mu >= chance { (mu - chance) / mu.max(1e-9) } else { (chance - mu) / chance };
-        if chance == 0.0 { 1.0 } else { share.max(GUESSING) }
-    }
-
-    /// Moment estimate over all sizes, each with its seeds - 1 degrees of freedom.
-    fn pooled_spread(&self) -> f64 {
-        let (mut excess, mut scale) = (0.0, 0.0);
-        for size in &self.sizes {
-            let dof = size.models.len() as f64 - 1.0;
-            let (above, unit) = match self.kind {
-                Kind::Unbounded => (size.seed_variance, 1.0),
-                _ => (size.seed_variance - size.noise, self.learnt(size.mean) * size.mean * (1.0 - size.mean)),
-            };
-            excess += dof * above;
-            scale += dof * unit;
-        }
-        let top = if self.kind == Kind::Unbounded { f64::INFINITY } else { 0.95 };
-        if scale > 0.0 { (excess / scale).clamp(0.0, top) } else { 0.0 }
-    }
-
-    /// Variance of one model's mean at this size: its own over seeds, moderated by the pooled one.
-    pub(crate) fn model_variance(&self, size: &Size) -> f64 {
-        let pooled = match self.kind {
-            Kind::Unbounded => self.spread,
-            _ => self.rho(size.mean) * size.mean * (1.0 - size.mean) + size.noise,
-        };
-        let dof = size.models.len() as f64 - 1.0;
-        ((dof * size.seed_variance + LENT_DOF * pooled) / (dof + LENT_DOF)).max(size.noise)
-    }
-
-    /// 95% interval of a size's mean over items and seeds, in the direction of performance.
-    pub(crate) fn interval(&self, size: &Size) -> Interval {
+    /// 95% interval of the mean of size `j` over items and seeds, in the direction of performance.
+    pub(crate) fn interval(&self, j: usize) -> Interval {
+        let size = &self.sizes[j];
         let seeds = size.models.len() as f64;
-        let items = mean(&size.models.iter().map(|m| f64::from(m.items)).collect::<Vec<_>>());
-        let binomial = size.mean * (1.0 - size.mean);
-        let own_items = (size.item_variance - size.noise / seeds).max(0.0);
         // Degrees of freedom by Satterthwaite: only the spread over seeds is uncertain.
         let critical = |from_seeds: f64, total: f64| {
             let share = if total > 0.0 { from_seeds / total } else { 0.0 };
             t_quantile(0.975, (seeds - 1.0 + LENT_DOF) / (share * share).max(1e-9))
         };
         if let Kind::Proportion { .. } = self.kind {
-            let (rho, per_item) = if binomial > 0.0 {
-                let excess = (self.model_variance(size) - size.noise).max(0.0) / binomial;
-                (excess.min(1.0), (size.item_variance * items / binomial).clamp(1.0 / seeds, 1.0))
-            } else {
-                // All right or all wrong: nothing is seen of either spread, so half of the pooled one is assumed, and
-                // items that are as hard for every seed.
-                (self.rho(size.mean.clamp(0.01, 0.99)) * LENT_DOF / (LENT_DOF + seeds - 1.0), 1.0)
-            };
-            let (from_seeds, from_items) = (rho / seeds, per_item / items);
-            let total = from_seeds + from_items;
+            let items = size.models.iter().map(|m| f64::from(m.items)).sum::<f64>() / seeds;
+            let binomial = size.mean * (1.0 - size.mean);
+            // How far the seeds agree on which items are hard: from 1/seeds (not at all) to 1. Unknown if all are alike.
+            let shared =
+                if binomial > 0.0 { (size.item_variance * items / binomial).clamp(1.0 / seeds, 1.0) } else { 1.0 };
+            let from_seeds = self.spread[j] * learnt(self.kind, size.mean) / seeds;
+            let total = from_seeds + shared / items;
             return wilson(size.mean, 1.0 / total, critical(from_seeds, total));
         }
-        let from_seeds = if self.has_seeds() { self.model_variance(size) / seeds } else { size.noise };
-        let total = from_seeds + own_items;
+        let from_seeds = model_variance(self.kind, self.spread[j], &size.seen) / seeds;
+        let total = from_seeds + (size.item_variance - size.seen.noise / seeds).max(0.0);
         let half = critical(from_seeds, total) * total.sqrt();
-        let bounded = self.kind != Kind::Unbounded;
-        let clip = |v: f64| if bounded { v.clamp(0.0, 1.0) } else { v };
+        let clip = |v: f64| if self.kind == Kind::Unbounded { v } else { v.clamp(0.0, 1.0) };
         Interval { value: size.mean, low: clip(size.mean - half), high: clip(size.mean + half) }
+    }
+
+    /// Standard error of the mean of size `j` over seeds.
+    pub(crate) fn standard_error(&self, j: usize) -> f64 {
+        let size = &self.sizes[j];
+        (model_variance(self.kind, self.spread[j], &size.seen) / size.models.len() as f64).sqrt()
     }
 
     /// The points as reported, in the metric's own direction.
     pub(crate) fn points(&self) -> Vec<Point> {
-        let turned = |size: &Size| {
-            let i = self.interval(size);
+        let turned = |(j, size): (usize, &Size)| {
+            let i = self.interval(j);
             let (a, b) = (self.turn(i.low), self.turn(i.high));
             let items: f64 = size.models.iter().map(|m| f64::from(m.items)).sum();
             Point {
@@ -216,14 +169,14 @@ impl Sample {
                 by_seed: size.models.iter().map(|m| (m.seed, self.turn(m.mean))).collect(),
             }
         };
-        self.sizes.iter().map(turned).collect()
+        self.sizes.iter().enumerate().map(turned).collect()
     }
 
     /// First size from which on every lower bound is above chance + delta; `None` if the largest is not, or there is no
     /// chance level.
     pub(crate) fn certified(&self, analysis: &Analysis) -> Option<usize> {
         let line = self.chance()? + analysis.delta;
-        let above = self.sizes.iter().rev().take_while(|s| self.interval(s).low > line).count();
+        let above = (0..self.sizes.len()).rev().take_while(|&j| self.interval(j).low > line).count();
         (above > 0).then(|| self.sizes.len() - above)
     }
 }
@@ -236,8 +189,7 @@ impl Size {
             scale,
             x: scale.ln(),
             mean: mean(&table.seed_means),
-            seed_variance: variance(&table.seed_means),
-            noise: table.noise,
+            seen: Seen::new(&table.seed_means, table.noise),
             item_variance: table.item_variance,
             models,
         }

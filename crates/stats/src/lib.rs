@@ -14,7 +14,7 @@ mod multiple;
 mod two_lines;
 
 pub use bootstrap::{Resample, resample};
-pub use distribution::{ln_beta, normal_quantile, t_quantile, t_two_sided};
+pub use distribution::{ln_beta, ln_gamma, normal_quantile, t_quantile, t_two_sided};
 pub use interval::{Interval, wilson};
 pub use isotonic::isotonic;
 pub use moments::{Crossed, clustered_se, crossed, largest_gap, mean, paired_se, quantile, variance};
