@@ -1,22 +1,46 @@
 //! The fixed set of numerical operations and their gradients, slices to slices.
-#![allow(missing_docs, clippy::todo, unused_variables, dead_code)]
+//!
+//! **Layout.** Activations are feature-major: `x[channel * positions + position]`, written `[channels, positions]`. So
+//! the vector lanes run along positions, which are many, and never along channels, of which the smallest models have 8;
+//! sums over channels and softmaxes over keys are whole-register operations without shuffles. The number of positions
+//! is a multiple of [`BLOCK`]; what fills it up is computed in vain and carries no gradient. Weights are `[outputs,
+//! inputs]`, the layout of checkpoint files.
+//!
+//! **Devices.** This is the CPU. Every operation is a plain function of slices and sizes without hidden state, so that
+//! another device implements the same set of functions on its own buffers. The instruction set (AVX-512, AVX2, NEON,
+//! or none) is chosen at run time. Nothing here starts a thread: callers give each thread its own part of the batch.
+//!
+//! **Bits.** A result depends on its operands alone, never on their neighbours, on threads, or on chance.
+//!
+//! Each gradient is checked against central differences in f64; the same code runs in f32.
 
-#[derive(Clone, Copy, Debug)]
-pub struct AdamW {
-    pub beta1: f32,
-    pub beta2: f32,
-    pub eps: f32,
-    pub weight_decay: f32,
-}
+mod attention;
+#[cfg(test)]
+mod check;
+mod embedding;
+mod loss;
+mod matmul;
+mod mlp;
+mod norm;
+mod optimizer;
+mod real;
+mod rope;
 
-/// One AdamW step over a flat range: `gradients` (one for each shard) are summed in order, multiplied by `clip`.
-/// Returns nothing; `step` counts from 1.
-pub fn adamw(settings: &AdamW, learning_rate: f32, step: u64, clip: f32, gradient: &[f32], state: AdamWState<'_>) {
-    todo!()
-}
+pub use attention::{
+    Attended, Attention, AttentionGradient, Cached, Heads, Segment, Softmax, attention, attention_backward,
+    attention_step,
+};
+pub use embedding::{embed, embed_backward, gather, scatter_add};
+pub use loss::{Prediction, cross_entropy, predictions};
+pub use matmul::{Linear, Write, linear, linear_backward_input, linear_backward_weight};
+pub use mlp::{swiglu, swiglu_backward};
+pub use norm::{Normed, rms_norm, rms_norm_backward};
+pub use optimizer::{AdamW, AdamWState, adamw};
+pub use real::Real;
+pub use rope::{Turn, rope, rope_table};
 
-pub struct AdamWState<'a> {
-    pub values: &'a mut [f32],
-    pub first_moment: &'a mut [f32],
-    pub second_moment: &'a mut [f32],
-}
+/// The number of positions is a multiple of this: the widest register holds so many f32.
+pub const BLOCK: usize = 16;
+
+/// Target of a position that is not scored.
+pub const IGNORE: u32 = u32::MAX;

@@ -1,0 +1,155 @@
+//! Cross-entropy over scored positions with its gradient, and what a model says about given tokens.
+
+use crate::{
+    IGNORE,
+    real::{Real, V, vectorized},
+};
+use pulp::Simd;
+
+/// Turns logits `[vocabulary, positions]` into e^(logit - max); gives the maxima and the sums `[positions]`.
+#[inline(always)]
+fn exponentials<S: Simd, T: Real>(simd: S, logits: &mut [T], positions: usize) -> (Vec<T>, Vec<T>) {
+    let (mut max, mut sum) = (logits[..positions].to_vec(), vec![T::ZERO; positions]);
+    for row in logits.chunks_exact(positions) {
+        for (max, x) in T::lanes_mut(simd, &mut max).iter_mut().zip(T::lanes(simd, row)) {
+            *max = V::<S, T>::new(simd, *x).max(V::new(simd, *max)).value;
+        }
+    }
+    for row in logits.chunks_exact_mut(positions) {
+        let lanes = T::lanes_mut(simd, &mut sum).iter_mut().zip(T::lanes(simd, &max));
+        for (x, (sum, max)) in T::lanes_mut(simd, row).iter_mut().zip(lanes) {
+            let e = (V::<S, T>::new(simd, *x) - V::new(simd, *max)).exp();
+            *x = e.value;
+            *sum = (e + V::new(simd, *sum)).value;
+        }
+    }
+    (max, sum)
+}
+
+vectorized! {
+    /// Summed cross-entropy in nats over the positions whose target is not [`IGNORE`], and their number; logits
+    /// `[vocabulary, targets.len()]` are replaced by the gradient of `scale` times that sum.
+    pub fn cross_entropy<T>(simd, logits: &'a mut [T], targets: &'a [u32], scale: T) -> (f64, u64) {
+        let positions = targets.len();
+        let scored = || targets.iter().enumerate().filter(|(_, target)| **target != IGNORE);
+        let right: Vec<f64> = scored().map(|(t, y)| logits[*y as usize * positions + t].to_f64()).collect();
+        let (max, mut sum) = exponentials(simd, logits, positions);
+        let mut nats = 0.0;
+        for ((t, _), right) in scored().zip(&right) {
+            nats += sum[t].to_f64().ln() + max[t].to_f64() - right;
+        }
+        for (sum, target) in sum.iter_mut().zip(targets) {
+            *sum = if *target == IGNORE { T::ZERO } else { scale / *sum };
+        }
+        for row in logits.chunks_exact_mut(positions) {
+            for (x, factor) in T::lanes_mut(simd, row).iter_mut().zip(T::lanes(simd, &sum)) {
+                // A select and not a product: where nothing is scored, even an infinite exponential gives no gradient.
+                let factor = V::<S, T>::new(simd, *factor);
+                *x = (V::new(simd, *x) * factor).where_not_zero(factor).value;
+            }
+        }
+        for (t, target) in scored() {
+            logits[*target as usize * positions + t] += -scale;
+        }
+        (nats, right.len() as u64)
+    }
+}
+
+/// What a model says at one position.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prediction {
+    /// Natural-log probability of the target.
+    pub logprob: f64,
+    /// The most probable token, the lowest of equals.
+    pub argmax: u32,
+}
+
+vectorized! {
+    /// One [`Prediction`] for each position that has a target other than [`IGNORE`]; logits
+    /// `[vocabulary, targets.len()]` are overwritten.
+    pub fn predictions<T>(simd, logits: &'a mut [T], targets: &'a [u32]) -> Vec<Prediction> {
+        let positions = targets.len();
+        let last = (logits.len() / positions - 1) as u32;
+        let right: Vec<T> =
+            targets.iter().enumerate().map(|(t, y)| logits[(*y).min(last) as usize * positions + t]).collect();
+        let best = argmax(simd, logits, positions);
+        let (max, sum) = exponentials(simd, logits, positions);
+        let at = |t: usize| Prediction {
+            logprob: right[t].to_f64() - max[t].to_f64() - sum[t].to_f64().ln(),
+            argmax: (best[t].to_f64() as u32).min(last),
+        };
+        (0..positions).filter(|t| targets[*t] != IGNORE).map(at).collect()
+    }
+}
+
+/// The lowest row among the largest of each column, as a number.
+#[inline(always)]
+fn argmax<S: Simd, T: Real>(simd: S, logits: &[T], positions: usize) -> Vec<T> {
+    let mut max = logits[..positions].to_vec();
+    for row in logits.chunks_exact(positions) {
+        for (max, x) in T::lanes_mut(simd, &mut max).iter_mut().zip(T::lanes(simd, row)) {
+            *max = V::<S, T>::new(simd, *x).max(V::new(simd, *max)).value;
+        }
+    }
+    let none = T::from_f64(1e9);
+    let mut best = vec![none; positions];
+    for (i, row) in logits.chunks_exact(positions).enumerate() {
+        let row_number = V::<S, T>::splat(simd, T::from_f64(i as f64));
+        let lanes = T::lanes_mut(simd, &mut best).iter_mut().zip(T::lanes(simd, &max));
+        for (x, (best, max)) in T::lanes(simd, row).iter().zip(lanes) {
+            let off = V::<S, T>::splat(simd, none).where_not_zero(V::new(simd, *x) - V::new(simd, *max));
+            *best = (row_number + off).min(V::new(simd, *best)).value;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        BLOCK,
+        check::{assert_close, assert_gradient, numbers},
+    };
+
+    fn targets() -> Vec<u32> {
+        (0..BLOCK as u32).map(|t| if t % 3 == 0 { IGNORE } else { t % 7 }).collect()
+    }
+
+    #[test]
+    fn gradient_is_that_of_finite_differences() {
+        let (logits, targets) = (numbers(1, 7 * BLOCK), targets());
+        let mut gradient = logits.clone();
+        let (nats, scored) = cross_entropy(&mut gradient, &targets, 0.3);
+        assert_eq!(scored, targets.iter().filter(|t| **t != IGNORE).count() as u64);
+        assert!(nats > 0.0);
+        assert_gradient(&logits, &gradient, |x| 0.3 * cross_entropy(&mut x.to_vec(), &targets, 1.0).0);
+    }
+
+    #[test]
+    fn predictions_agree_with_the_loss_and_take_the_lowest_of_equals() {
+        let (mut logits, targets) = (numbers(1, 7 * BLOCK), targets());
+        for row in [2, 5] {
+            logits[row * BLOCK + 1] = 3.0;
+        }
+        let said = predictions(&mut logits.clone(), &targets);
+        assert_eq!(said[0].argmax, 2);
+        let total: f64 = said.iter().map(|p| -p.logprob).sum();
+        assert_close(&[total], &[cross_entropy(&mut logits.clone(), &targets, 1.0).0], 1e-12);
+        let single: Vec<f32> = logits.iter().map(|&x| x as f32).collect();
+        let said32 = predictions(&mut single.clone(), &targets);
+        assert_eq!(Vec::from_iter(said32.iter().map(|p| p.argmax)), Vec::from_iter(said.iter().map(|p| p.argmax)));
+        for (t, p) in targets.iter().enumerate().filter(|(_, t)| **t != IGNORE).map(|(t, _)| t).zip(&said) {
+            let column: Vec<f64> = (0..7).map(|v| logits[v * BLOCK + t]).collect();
+            assert!(column.iter().all(|x| *x <= column[p.argmax as usize]));
+        }
+    }
+
+    #[test]
+    fn extreme_logits_stay_finite() {
+        let mut logits = vec![-1e4f32; 7 * BLOCK];
+        logits[..BLOCK].fill(1e4);
+        let (nats, scored) = cross_entropy(&mut logits, &targets(), 1.0);
+        assert!(nats.is_finite() && nats / scored as f64 > 1e4 && logits.iter().all(|x| x.is_finite()));
+    }
+}

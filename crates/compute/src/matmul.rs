@@ -1,0 +1,377 @@
+//! Matrix products, and the linear map with its two gradients.
+//!
+//! Activations are feature-major (see the crate's documentation), so the vector lanes of every product run along
+//! positions, whatever the width of the model: a width of 8 fills a register of 16 as well as a width of 512 does.
+//! Each element of a result is one chain of fused multiply-adds in the order of the contracted index, so that it does
+//! not depend on what else is computed in the same call.
+
+use crate::real::{Real, V, vectorized};
+use pulp::{Simd, WithSimd};
+
+/// Sizes of a linear map applied to many positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Linear {
+    /// Rows of the weight.
+    pub outputs: usize,
+    /// Columns of the weight.
+    pub inputs: usize,
+    /// Columns of the activations; a multiple of [`crate::BLOCK`].
+    pub positions: usize,
+}
+
+/// What happens to what the output held before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// It is overwritten.
+    Set,
+    /// The result is added to it.
+    Add,
+}
+
+vectorized! {
+    /// `y = W x` or `y += W x`: weight `[outputs, inputs]`, x `[inputs, positions]`, y `[outputs, positions]`.
+    pub fn linear<T>(simd, shape: Linear, weight: &'a [T], x: &'a [T], y: &'a mut [T], write: Write) {
+        let Linear { outputs, inputs, positions } = shape;
+        let size = Size { m: outputs, k: inputs, n: positions };
+        let (a, b) = (Matrix { data: weight, stride: inputs }, Matrix { data: x, stride: positions });
+        product::<S, T, false>(simd, size, a, b, MatrixMut { data: y, stride: positions }, write);
+    }
+}
+
+vectorized! {
+    /// Gradient of [`linear`] for its input: `dx = W^T dy` or `dx += W^T dy`.
+    pub fn linear_backward_input<T>(simd, shape: Linear, weight: &'a [T], dy: &'a [T], dx: &'a mut [T], write: Write) {
+        let Linear { outputs, inputs, positions } = shape;
+        let size = Size { m: inputs, k: outputs, n: positions };
+        let (a, b) = (Matrix { data: weight, stride: inputs }, Matrix { data: dy, stride: positions });
+        product::<S, T, true>(simd, size, a, b, MatrixMut { data: dx, stride: positions }, write);
+    }
+}
+
+vectorized! {
+    /// Gradient of [`linear`] for its weight: `dW += dy x^T`.
+    pub fn linear_backward_weight<T>(simd, shape: Linear, dy: &'a [T], x: &'a [T], dweight: &'a mut [T]) {
+        let Linear { outputs, inputs, positions } = shape;
+        let size = Size { m: outputs, k: positions, n: inputs };
+        let (a, b) = (Matrix { data: dy, stride: positions }, Matrix { data: x, stride: positions });
+        simd.vectorize(RowDots { size, a, b, c: MatrixMut { data: dweight, stride: inputs } });
+    }
+}
+
+/// Sizes of a product: `[m, k]` times `[k, n]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Size {
+    pub(crate) m: usize,
+    pub(crate) k: usize,
+    pub(crate) n: usize,
+}
+
+/// Rows of a slice, `stride` apart.
+#[derive(Clone, Copy)]
+pub(crate) struct Matrix<'a, T> {
+    pub(crate) data: &'a [T],
+    pub(crate) stride: usize,
+}
+
+/// Rows of a mutable slice, `stride` apart.
+pub(crate) struct MatrixMut<'a, T> {
+    pub(crate) data: &'a mut [T],
+    pub(crate) stride: usize,
+}
+
+/// Rows of the right factor that are packed together: a packed panel of this many rows stays in the L2 cache.
+const DEPTH: usize = 512;
+
+/// `c = a b` or `c += a b`; `a` is `[m, k]`, or, when `TRANSPOSED`, stored as `[k, m]`; `b` is `[k, n]`; `n` is a
+/// multiple of the register width. The right factor is copied into contiguous panels where enough rows share the copy.
+#[inline(always)]
+pub(crate) fn product<S: Simd, T: Real, const TRANSPOSED: bool>(
+    simd: S,
+    size: Size,
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    c: MatrixMut<'_, T>,
+    write: Write,
+) {
+    let Size { m, k, n } = size;
+    let lanes = V::<S, T>::LANES;
+    let widest = if S::REGISTER_COUNT >= 32 { 4 } else { 2 } * lanes;
+    let pack = m >= 16 && k > 8 && b.stride > widest;
+    let mut packed = if pack { vec![T::ZERO; k.min(DEPTH) * widest] } else { Vec::new() };
+    let depth = if pack { DEPTH } else { k.max(1) };
+    for j in (0..n).step_by(widest) {
+        let width = widest.min(n - j);
+        for p in (0..k).step_by(depth) {
+            let k = depth.min(k - p);
+            let a = Matrix { data: &a.data[if TRANSPOSED { p * a.stride } else { p }..], stride: a.stride };
+            let mut b = Matrix { data: &b.data[p * b.stride + j..], stride: b.stride };
+            if pack {
+                for (row, to) in packed.chunks_exact_mut(width).take(k).enumerate() {
+                    to.copy_from_slice(&b.data[row * b.stride..][..width]);
+                }
+                b = Matrix { data: &packed, stride: width };
+            }
+            let c = MatrixMut { data: &mut c.data[j..], stride: c.stride };
+            let write = if p > 0 { Write::Add } else { write };
+            panel::<S, T, TRANSPOSED>(simd, Size { m, k, n: width / lanes }, a, b, c, write);
+        }
+    }
+}
+
+/// One panel of at most four registers' columns (`size.n` counts registers).
+#[inline(always)]
+fn panel<S: Simd, T: Real, const TRANSPOSED: bool>(
+    simd: S,
+    size: Size,
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    c: MatrixMut<'_, T>,
+    write: Write,
+) {
+    // Accumulators, one row of the right factor, and one broadcast must fit the registers.
+    if S::REGISTER_COUNT >= 32 {
+        match size.n {
+            4 => simd.vectorize(Panel::<T, TRANSPOSED, 6, 4> { size, a, b, c, write }),
+            3 => simd.vectorize(Panel::<T, TRANSPOSED, 8, 3> { size, a, b, c, write }),
+            2 => simd.vectorize(Panel::<T, TRANSPOSED, 12, 2> { size, a, b, c, write }),
+            _ => simd.vectorize(Panel::<T, TRANSPOSED, 12, 1> { size, a, b, c, write }),
+        }
+    } else {
+        match size.n {
+            2 => simd.vectorize(Panel::<T, TRANSPOSED, 6, 2> { size, a, b, c, write }),
+            _ => simd.vectorize(Panel::<T, TRANSPOSED, 8, 1> { size, a, b, c, write }),
+        }
+    }
+}
+
+struct Panel<'a, T, const TRANSPOSED: bool, const ROWS: usize, const VECTORS: usize> {
+    size: Size,
+    a: Matrix<'a, T>,
+    b: Matrix<'a, T>,
+    c: MatrixMut<'a, T>,
+    write: Write,
+}
+
+impl<T: Real, const TRANSPOSED: bool, const ROWS: usize, const VECTORS: usize> WithSimd
+    for Panel<'_, T, TRANSPOSED, ROWS, VECTORS>
+{
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let m = self.size.m;
+        let mut i = 0;
+        while i + ROWS <= m {
+            self.tile::<S, ROWS>(simd, i);
+            i += ROWS;
+        }
+        if ROWS > 8 && i + 8 <= m {
+            self.tile::<S, 8>(simd, i);
+            i += 8;
+        }
+        if ROWS > 4 && i + 4 <= m {
+            self.tile::<S, 4>(simd, i);
+            i += 4;
+        }
+        if i + 2 <= m {
+            self.tile::<S, 2>(simd, i);
+            i += 2;
+        }
+        if i < m {
+            self.tile::<S, 1>(simd, i);
+        }
+    }
+}
+
+impl<T: Real, const TRANSPOSED: bool, const MOST: usize, const VECTORS: usize> Panel<'_, T, TRANSPOSED, MOST, VECTORS> {
+    /// `ROWS` rows from row `i` on, held in registers over the whole contraction.
+    #[inline(always)]
+    fn tile<S: Simd, const ROWS: usize>(&mut self, simd: S, i: usize) {
+        if MOST < ROWS {
+            return;
+        }
+        let width = VECTORS * V::<S, T>::LANES;
+        let mut sums = [[V::<S, T>::zero(simd); VECTORS]; ROWS];
+        if self.write == Write::Add {
+            for (r, row) in sums.iter_mut().enumerate() {
+                let old = T::lanes(simd, &self.c.data[(i + r) * self.c.stride..][..width]);
+                for (sum, old) in row.iter_mut().zip(old) {
+                    *sum = V::new(simd, *old);
+                }
+            }
+        }
+        let Matrix { data, stride } = self.a;
+        if TRANSPOSED {
+            for p in 0..self.size.k {
+                let Some(left) = data[p * stride + i..].first_chunk::<ROWS>() else { return };
+                step(simd, left, &self.b.data[p * self.b.stride..][..width], &mut sums);
+            }
+        } else {
+            let rows: [&[T]; ROWS] = std::array::from_fn(|r| &data[(i + r) * stride..][..self.size.k]);
+            for p in 0..self.size.k {
+                let left: [T; ROWS] = std::array::from_fn(|r| rows[r][p]);
+                step(simd, &left, &self.b.data[p * self.b.stride..][..width], &mut sums);
+            }
+        }
+        for (r, row) in sums.iter().enumerate() {
+            let new = T::lanes_mut(simd, &mut self.c.data[(i + r) * self.c.stride..][..width]);
+            for (new, sum) in new.iter_mut().zip(row) {
+                *new = sum.value;
+            }
+        }
+    }
+}
+
+/// Adds one outer product to the accumulators.
+#[inline(always)]
+fn step<S: Simd, T: Real, const ROWS: usize, const VECTORS: usize>(
+    simd: S,
+    left: &[T; ROWS],
+    right: &[T],
+    sums: &mut [[V<S, T>; VECTORS]; ROWS],
+) {
+    let Some(right) = T::lanes(simd, right).first_chunk::<VECTORS>() else { return };
+    for (row, l) in sums.iter_mut().zip(left) {
+        let l = V::splat(simd, *l);
+        for (sum, r) in row.iter_mut().zip(right) {
+            *sum = l.fma(V::new(simd, *r), *sum);
+        }
+    }
+}
+
+/// `c += a b^T` where the rows of both are contiguous along the contracted index, `k`, a multiple of the register
+/// width.
+struct RowDots<'a, T> {
+    size: Size,
+    a: Matrix<'a, T>,
+    b: Matrix<'a, T>,
+    c: MatrixMut<'a, T>,
+}
+
+impl<T: Real> WithSimd for RowDots<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        if S::REGISTER_COUNT >= 32 { self.tiles::<S, 4, 4>(simd) } else { self.tiles::<S, 4, 2>(simd) }
+    }
+}
+
+impl<T: Real> RowDots<'_, T> {
+    #[inline(always)]
+    fn tiles<S: Simd, const ROWS: usize, const COLUMNS: usize>(&mut self, simd: S) {
+        for i in (0..self.size.m).step_by(ROWS) {
+            for j in (0..self.size.n).step_by(COLUMNS) {
+                self.tile::<S, ROWS, COLUMNS>(simd, i, j);
+            }
+        }
+    }
+
+    /// The tile at row `i` and column `j`; where it reaches over the edge, the last row or column is computed again
+    /// and dropped.
+    #[inline(always)]
+    fn tile<S: Simd, const ROWS: usize, const COLUMNS: usize>(&mut self, simd: S, i: usize, j: usize) {
+        let Size { m, n, k } = self.size;
+        let steps = k / V::<S, T>::LANES;
+        let left: [_; ROWS] = std::array::from_fn(|r| vectors(simd, self.a, (i + r).min(m - 1), k));
+        let right: [_; COLUMNS] = std::array::from_fn(|r| vectors(simd, self.b, (j + r).min(n - 1), k));
+        let mut sums = [[V::<S, T>::zero(simd); COLUMNS]; ROWS];
+        for p in 0..steps {
+            let right: [_; COLUMNS] = std::array::from_fn(|c| V::<S, T>::new(simd, right[c][p]));
+            for (sums, left) in sums.iter_mut().zip(&left) {
+                let left = V::new(simd, left[p]);
+                for (sum, right) in sums.iter_mut().zip(&right) {
+                    *sum = left.fma(*right, *sum);
+                }
+            }
+        }
+        for (r, sums) in sums.iter().enumerate().take(m - i) {
+            for (c, sum) in sums.iter().enumerate().take(n - j) {
+                self.c.data[(i + r) * self.c.stride + j + c] += sum.sum();
+            }
+        }
+    }
+}
+
+/// The first `k` numbers of row `r`, as registers.
+#[inline(always)]
+fn vectors<'a, S: Simd, T: Real>(simd: S, x: Matrix<'a, T>, r: usize, k: usize) -> &'a [T::Vector<S>] {
+    &T::lanes(simd, &x.data[r * x.stride..][..k])[..k / V::<S, T>::LANES]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{assert_close, numbers};
+    use proptest::prelude::*;
+
+    fn plain(shape: Linear, weight: &[f64], x: &[f64]) -> Vec<f64> {
+        let Linear { outputs, inputs, positions } = shape;
+        let mut y = vec![0.0; outputs * positions];
+        for o in 0..outputs {
+            for i in 0..inputs {
+                for p in 0..positions {
+                    y[o * positions + p] += weight[o * inputs + i] * x[i * positions + p];
+                }
+            }
+        }
+        y
+    }
+
+    /// f64 against the plain loops, and f32 against f64; `y` starts at one to see that it is kept or not.
+    fn check(shape: Linear) {
+        let Linear { outputs, inputs, positions } = shape;
+        let (w, x, dy) =
+            (numbers(1, outputs * inputs), numbers(2, inputs * positions), numbers(3, outputs * positions));
+        let single = |v: &[f64]| v.iter().map(|&v| v as f32).collect::<Vec<f32>>();
+        let double = |v: &[f32]| v.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
+        let (mut y, mut y32) = (vec![1.0; outputs * positions], vec![1.0f32; outputs * positions]);
+        let expected = plain(shape, &w, &x);
+        linear(shape, &w, &x, &mut y, Write::Set);
+        assert_close(&y, &expected, 1e-12);
+        linear(shape, &single(&w), &single(&x), &mut y32, Write::Set);
+        assert_close(&double(&y32), &expected, 1e-4);
+        linear(shape, &w, &x, &mut y, Write::Add);
+        assert_close(&y, &expected.iter().map(|v| 2.0 * v).collect::<Vec<_>>(), 1e-12);
+
+        // The two gradients are the adjoints: <dy, W x> = <W^T dy, x> = <dy x^T, W>.
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let (mut dx, mut dw) = (vec![0.0; x.len()], vec![0.0; w.len()]);
+        linear_backward_input(shape, &w, &dy, &mut dx, Write::Set);
+        linear_backward_weight(shape, &dy, &x, &mut dw);
+        assert_close(&[dot(&dx, &x), dot(&dw, &w)], &[dot(&dy, &expected); 2], 1e-10);
+        let (mut dx32, mut dw32) = (vec![0.0f32; x.len()], vec![0.0f32; w.len()]);
+        linear_backward_input(shape, &single(&w), &single(&dy), &mut dx32, Write::Set);
+        linear_backward_weight(shape, &single(&dy), &single(&x), &mut dw32);
+        assert_close(&double(&dx32), &dx, 1e-4);
+        assert_close(&double(&dw32), &dw, 1e-4);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+        #[test]
+        fn linear_and_its_gradients_equal_the_definition(outputs in 1usize..40, inputs in 1usize..40, blocks in 1usize..12) {
+            check(Linear { outputs, inputs, positions: blocks * crate::BLOCK });
+        }
+    }
+
+    #[test]
+    fn a_long_contraction_is_blocked() {
+        check(Linear { outputs: 17, inputs: 2 * DEPTH + 3, positions: 5 * crate::BLOCK });
+    }
+
+    #[test]
+    fn a_column_does_not_depend_on_its_neighbours() {
+        let shape = Linear { outputs: 29, inputs: 600, positions: 7 * crate::BLOCK };
+        let w: Vec<f32> = numbers(1, shape.outputs * shape.inputs).iter().map(|&v| v as f32).collect();
+        let x: Vec<f32> = numbers(2, shape.inputs * shape.positions).iter().map(|&v| v as f32).collect();
+        let mut y = vec![0.0; shape.outputs * shape.positions];
+        linear(shape, &w, &x, &mut y, Write::Set);
+        let one = Linear { positions: crate::BLOCK, ..shape };
+        let from = 4 * crate::BLOCK;
+        let columns = |v: &[f32]| -> Vec<f32> {
+            v.chunks(shape.positions).flat_map(|row| row[from..from + crate::BLOCK].to_vec()).collect()
+        };
+        let mut few = vec![0.0; one.outputs * one.positions];
+        linear(one, &w, &columns(&x), &mut few, Write::Set);
+        assert_eq!(few, columns(&y));
+    }
+}

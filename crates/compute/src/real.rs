@@ -1,0 +1,301 @@
+//! The two number types of the core and their vectors: f32 to work with, f64 to check gradients with.
+
+use pulp::{Simd, bytemuck::Pod};
+use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+/// `f32` or `f64`. Every operation of this crate is written once, for both.
+pub trait Real:
+    sealed::Sealed
+    + Copy
+    + Default
+    + PartialOrd
+    + Send
+    + Sync
+    + std::fmt::Debug
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + AddAssign
+    + Pod
+    + 'static
+{
+    /// One register of the instruction set `S`.
+    #[doc(hidden)]
+    type Vector<S: Simd>: Pod;
+    /// 0.
+    const ZERO: Self;
+    /// 1.
+    const ONE: Self;
+    /// The nearest value of this type.
+    fn from_f64(x: f64) -> Self;
+    /// The value in double precision.
+    fn to_f64(self) -> f64;
+    #[doc(hidden)]
+    fn lanes<S: Simd>(s: S, x: &[Self]) -> &[Self::Vector<S>];
+    #[doc(hidden)]
+    fn lanes_mut<S: Simd>(s: S, x: &mut [Self]) -> &mut [Self::Vector<S>];
+    #[doc(hidden)]
+    fn splat<S: Simd>(s: S, x: Self) -> Self::Vector<S>;
+    #[doc(hidden)]
+    fn add<S: Simd>(s: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    #[doc(hidden)]
+    fn sub<S: Simd>(s: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    #[doc(hidden)]
+    fn mul<S: Simd>(s: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    #[doc(hidden)]
+    fn div<S: Simd>(s: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    #[doc(hidden)]
+    fn max<S: Simd>(s: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    #[doc(hidden)]
+    fn min<S: Simd>(s: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    #[doc(hidden)]
+    fn sqrt<S: Simd>(s: S, a: Self::Vector<S>) -> Self::Vector<S>;
+    #[doc(hidden)]
+    fn fma<S: Simd>(s: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
+    #[doc(hidden)]
+    fn sum<S: Simd>(s: S, a: Self::Vector<S>) -> Self;
+    #[doc(hidden)]
+    fn exp<S: Simd>(s: S, a: Self::Vector<S>) -> Self::Vector<S>;
+    /// Where `keep` is 0: 0; elsewhere `a`.
+    #[doc(hidden)]
+    fn where_not_zero<S: Simd>(s: S, keep: Self::Vector<S>, a: Self::Vector<S>) -> Self::Vector<S>;
+}
+
+macro_rules! real {
+    ($t:ident, $vector:ident, [$as_simd:ident $as_mut_simd:ident $splat:ident $add:ident $sub:ident $mul:ident $div:ident
+      $max:ident $min:ident $sqrt:ident $fma:ident $sum:ident $equal:ident $select:ident], $exp:ident) => {
+        impl Real for $t {
+            type Vector<S: Simd> = S::$vector;
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            #[inline(always)]
+            fn from_f64(x: f64) -> Self {
+                x as $t
+            }
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+            #[inline(always)]
+            fn lanes<S: Simd>(_: S, x: &[Self]) -> &[Self::Vector<S>] {
+                S::$as_simd(x).0
+            }
+            #[inline(always)]
+            fn lanes_mut<S: Simd>(_: S, x: &mut [Self]) -> &mut [Self::Vector<S>] {
+                S::$as_mut_simd(x).0
+            }
+            #[inline(always)]
+            fn splat<S: Simd>(s: S, x: Self) -> Self::Vector<S> {
+                s.$splat(x)
+            }
+            #[inline(always)]
+            fn add<S: Simd>(s: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S> {
+                s.$add(a, b)
+            }
+            #[inline(always)]
+            fn sub<S: Simd>(s: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S> {
+                s.$sub(a, b)
+            }
+            #[inline(always)]
+            fn mul<S: Simd>(s: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S> {
+                s.$mul(a, b)
+            }
+            #[inline(always)]
+            fn div<S: Simd>(s: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S> {
+                s.$div(a, b)
+            }
+            #[inline(always)]
+            fn max<S: Simd>(s: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S> {
+                s.$max(a, b)
+            }
+            #[inline(always)]
+            fn min<S: Simd>(s: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S> {
+                s.$min(a, b)
+            }
+            #[inline(always)]
+            fn sqrt<S: Simd>(s: S, a: Self::Vector<S>) -> Self::Vector<S> {
+                s.$sqrt(a)
+            }
+            #[inline(always)]
+            fn fma<S: Simd>(s: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S> {
+                s.$fma(a, b, c)
+            }
+            #[inline(always)]
+            fn sum<S: Simd>(s: S, a: Self::Vector<S>) -> Self {
+                s.$sum(a)
+            }
+            #[inline(always)]
+            fn exp<S: Simd>(s: S, a: Self::Vector<S>) -> Self::Vector<S> {
+                $exp(s, a)
+            }
+            #[inline(always)]
+            fn where_not_zero<S: Simd>(s: S, keep: Self::Vector<S>, a: Self::Vector<S>) -> Self::Vector<S> {
+                let zero = s.$splat(0.0);
+                s.$select(s.$equal(keep, zero), zero, a)
+            }
+        }
+    };
+}
+real!(
+    f32,
+    f32s,
+    [as_simd_f32s as_mut_simd_f32s splat_f32s add_f32s sub_f32s mul_f32s div_f32s max_f32s min_f32s sqrt_f32s
+     mul_add_e_f32s reduce_sum_f32s equal_f32s select_f32s],
+    exp_f32
+);
+real!(
+    f64,
+    f64s,
+    [as_simd_f64s as_mut_simd_f64s splat_f64s add_f64s sub_f64s mul_f64s div_f64s max_f64s min_f64s sqrt_f64s
+     mul_add_e_f64s reduce_sum_f64s equal_f64s select_f64s],
+    exp_f64
+);
+
+/// e^x to about 1 ulp: x = n ln 2 + r with |r| <= ln 2 / 2, a polynomial in r (Cephes `expf`), and n added to the
+/// exponent bits. x is held within [-87, 88], where e^x is a normal number.
+#[inline(always)]
+fn exp_f32<S: Simd>(s: S, x: S::f32s) -> S::f32s {
+    let c = |v: f32| s.splat_f32s(v);
+    let x = s.max_f32s(s.min_f32s(x, c(88.0)), c(-87.0));
+    // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits of the mantissa.
+    let shifted = s.mul_add_e_f32s(x, c(std::f32::consts::LOG2_E), c(12_582_912.0));
+    let n = s.sub_f32s(shifted, c(12_582_912.0));
+    let r = s.mul_add_e_f32s(n, c(-0.693_359_4), x);
+    let r = s.mul_add_e_f32s(n, c(2.121_944_4e-4), r);
+    let mut p = c(1.987_569_1e-4);
+    for k in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5] {
+        p = s.mul_add_e_f32s(p, r, c(k));
+    }
+    let p = s.add_f32s(s.mul_add_e_f32s(p, s.mul_f32s(r, r), r), c(1.0));
+    let exponent = s.wrapping_dyn_shl_u32s(s.transmute_u32s_f32s(shifted), s.splat_u32s(23));
+    s.transmute_f32s_u32s(s.add_u32s(s.transmute_u32s_f32s(p), exponent))
+}
+
+/// e^x lane by lane with the standard library: f64 is for checks, where exactness matters more than time.
+#[inline(always)]
+fn exp_f64<S: Simd>(_: S, mut x: S::f64s) -> S::f64s {
+    for lane in pulp::bytemuck::cast_slice_mut::<S::f64s, f64>(std::slice::from_mut(&mut x)) {
+        *lane = lane.exp();
+    }
+    x
+}
+
+/// One register with arithmetic.
+#[derive(Clone, Copy)]
+pub(crate) struct V<S: Simd, T: Real> {
+    simd: S,
+    pub(crate) value: T::Vector<S>,
+}
+
+impl<S: Simd, T: Real> V<S, T> {
+    /// Numbers in one register.
+    pub(crate) const LANES: usize = size_of::<T::Vector<S>>() / size_of::<T>();
+
+    #[inline(always)]
+    pub(crate) fn new(simd: S, value: T::Vector<S>) -> Self {
+        V { simd, value }
+    }
+    #[inline(always)]
+    pub(crate) fn splat(simd: S, x: T) -> Self {
+        V { simd, value: T::splat(simd, x) }
+    }
+    #[inline(always)]
+    pub(crate) fn zero(simd: S) -> Self {
+        Self::splat(simd, T::ZERO)
+    }
+    /// `self * b + c`, rounded once where the machine can.
+    #[inline(always)]
+    pub(crate) fn fma(self, b: Self, c: Self) -> Self {
+        V { simd: self.simd, value: T::fma(self.simd, self.value, b.value, c.value) }
+    }
+    #[inline(always)]
+    pub(crate) fn max(self, b: Self) -> Self {
+        V { simd: self.simd, value: T::max(self.simd, self.value, b.value) }
+    }
+    #[inline(always)]
+    pub(crate) fn sqrt(self) -> Self {
+        V { simd: self.simd, value: T::sqrt(self.simd, self.value) }
+    }
+    #[inline(always)]
+    pub(crate) fn exp(self) -> Self {
+        V { simd: self.simd, value: T::exp(self.simd, self.value) }
+    }
+    /// 0 where `keep` is 0, `self` elsewhere.
+    #[inline(always)]
+    pub(crate) fn where_not_zero(self, keep: Self) -> Self {
+        V { simd: self.simd, value: T::where_not_zero(self.simd, keep.value, self.value) }
+    }
+    #[inline(always)]
+    pub(crate) fn min(self, b: Self) -> Self {
+        V { simd: self.simd, value: T::min(self.simd, self.value, b.value) }
+    }
+    /// The first lane.
+    #[inline(always)]
+    pub(crate) fn first(self) -> T {
+        pulp::bytemuck::cast_slice::<T::Vector<S>, T>(std::slice::from_ref(&self.value))[0]
+    }
+    #[inline(always)]
+    pub(crate) fn sum(self) -> T {
+        T::sum(self.simd, self.value)
+    }
+}
+
+macro_rules! operator {
+    ($trait:ident $method:ident) => {
+        impl<S: Simd, T: Real> $trait for V<S, T> {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, b: Self) -> Self {
+                V { simd: self.simd, value: <T as Real>::$method(self.simd, self.value, b.value) }
+            }
+        }
+    };
+}
+operator!(Add add);
+operator!(Sub sub);
+operator!(Mul mul);
+operator!(Div div);
+
+/// Defines an operation whose body is compiled once for each instruction set and chosen at run time: inside, `$simd`
+/// is the instruction set.
+macro_rules! vectorized {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident<$t:ident>($simd:ident, $($arg:ident: $ty:ty),* $(,)?) -> $out:ty $body:block) => {
+        $(#[$meta])*
+        $vis fn $name<'a, $t: $crate::real::Real>($($arg: $ty),*) -> $out {
+            struct Op<'a, $t> { marker: std::marker::PhantomData<&'a $t>, $($arg: $ty),* }
+            impl<'a, $t: $crate::real::Real> pulp::WithSimd for Op<'a, $t> {
+                type Output = $out;
+                #[inline(always)]
+                fn with_simd<S: pulp::Simd>(self, $simd: S) -> $out {
+                    let Self { marker: _, $($arg),* } = self;
+                    $body
+                }
+            }
+            pulp::Arch::new().dispatch(Op { marker: std::marker::PhantomData, $($arg),* })
+        }
+    };
+    ($(#[$meta:meta])* $vis:vis fn $name:ident<$t:ident>($simd:ident, $($arg:ident: $ty:ty),* $(,)?) $body:block) => {
+        $(#[$meta])*
+        $vis fn $name<'a, $t: $crate::real::Real>($($arg: $ty),*) {
+            struct Op<'a, $t> { marker: std::marker::PhantomData<&'a $t>, $($arg: $ty),* }
+            impl<'a, $t: $crate::real::Real> pulp::WithSimd for Op<'a, $t> {
+                type Output = ();
+                #[inline(always)]
+                fn with_simd<S: pulp::Simd>(self, $simd: S) {
+                    let Self { marker: _, $($arg),* } = self;
+                    $body
+                }
+            }
+            pulp::Arch::new().dispatch(Op { marker: std::marker::PhantomData, $($arg),* });
+        }
+    };
+}
+pub(crate) use vectorized;

@@ -1,0 +1,324 @@
+//! The backward pass, and the two together: one shard of a training step.
+
+use crate::{
+    Config, IGNORE, Weights,
+    config::LayerRanges,
+    forward::{Activations, Layer, fit, forward},
+    plan::{Columns, Plan},
+};
+use saltus_compute::{
+    Attended, Attention, AttentionGradient, Linear, Normed, Real, Turn, Write, attention_backward, cross_entropy,
+    embed_backward, linear_backward_input, linear_backward_weight, rms_norm_backward, rope, scatter_add,
+    swiglu_backward,
+};
+
+/// Rows of equal length: `tokens[r * context + t]` is read, `targets[r * context + t]` is predicted there
+/// ([`IGNORE`]: not scored).
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    /// Positions of a row.
+    pub context: usize,
+    /// What is read; below the vocabulary.
+    pub tokens: &'a [u32],
+    /// What is predicted; below the vocabulary, or [`IGNORE`].
+    pub targets: &'a [u32],
+}
+
+/// Summed (not mean) loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LossSum {
+    /// Summed cross-entropy, in nats.
+    pub nats: f64,
+    /// Scored positions.
+    pub scored: u64,
+}
+
+/// Activations and scratch of one shard, allocated once.
+pub struct Workspace<T = f32> {
+    plan: Plan<T>,
+    activations: Activations<T>,
+    gradients: Gradients<T>,
+    /// Rows of one micro-batch.
+    rows: usize,
+}
+
+/// Gradients of activations, shared by the layers.
+#[derive(Default)]
+struct Gradients<T> {
+    /// Of the residual stream behind and before the layer.
+    stream: Vec<T>,
+    before: Vec<T>,
+    /// Of a normed input, and of that at the queries alone.
+    normed: Vec<T>,
+    normed_queries: Vec<T>,
+    attended: Vec<T>,
+    q: Vec<T>,
+    kv: Vec<T>,
+    hidden: Vec<T>,
+}
+
+/// Positions of a micro-batch: enough that sums over positions are long, few enough that its activations stay in a
+/// core's cache.
+const MICRO_BATCH: usize = 256;
+
+impl<T: Real> Workspace<T> {
+    /// For rows of `context` positions.
+    pub fn new(config: &Config, context: usize) -> Self {
+        let gradients = Gradients {
+            stream: Vec::new(),
+            before: Vec::new(),
+            normed: Vec::new(),
+            normed_queries: Vec::new(),
+            attended: Vec::new(),
+            q: Vec::new(),
+            kv: Vec::new(),
+            hidden: Vec::new(),
+        };
+        Workspace {
+            plan: Plan::new(config, context),
+            activations: Activations::new(config.layers),
+            gradients,
+            rows: (MICRO_BATCH / context.max(1)).max(1),
+        }
+    }
+}
+
+/// Adds the gradient of `scale * summed loss` over `rows` to `gradient` ([`Config::params_total`] values); returns the
+/// summed loss. One thread; the same bits for the same arguments.
+///
+/// # Panics
+/// When a token or a target is not below the vocabulary, or the lengths disagree with `rows.context` and the workspace.
+pub fn loss_and_gradient<T: Real>(
+    weights: &Weights<T>,
+    rows: Rows<'_>,
+    scale: T,
+    workspace: &mut Workspace<T>,
+    gradient: &mut [T],
+) -> LossSum {
+    assert_eq!(rows.tokens.len(), rows.targets.len(), "as many targets as tokens");
+    assert_eq!(gradient.len(), weights.values.len(), "as many gradients as weights");
+    let vocabulary = weights.config.vocabulary as u32;
+    let known = rows.tokens.iter().all(|t| *t < vocabulary);
+    assert!(known && rows.targets.iter().all(|t| *t < vocabulary || *t == IGNORE), "tokens below {vocabulary}");
+    let mut loss = LossSum::default();
+    let span = workspace.rows * rows.context;
+    for (tokens, targets) in rows.tokens.chunks(span).zip(rows.targets.chunks(span)) {
+        workspace.plan.lay(tokens.chunks(rows.context).zip(targets.chunks(rows.context)));
+        if workspace.plan.columns.is_empty() {
+            continue;
+        }
+        forward(weights, &workspace.plan, &mut workspace.activations);
+        let (nats, scored) = cross_entropy(&mut workspace.activations.logits, &workspace.plan.targets, scale);
+        loss.nats += nats;
+        loss.scored += scored;
+        backward(weights, workspace, gradient);
+    }
+    loss
+}
+
+/// From the gradient of the logits, which stands in their place, to `gradient`.
+fn backward<T: Real>(weights: &Weights<T>, workspace: &mut Workspace<T>, gradient: &mut [T]) {
+    let Workspace { plan, activations, gradients, .. } = workspace;
+    let Weights { config, values } = weights;
+    let ends = config.ends();
+    let count = plan.scored.count;
+    let shape = Linear { outputs: config.vocabulary, inputs: config.width, positions: count };
+    linear_backward_weight(shape, &activations.logits, &activations.normed, &mut gradient[ends.head.clone()]);
+    let dnormed = fit(&mut gradients.normed, config.width * count);
+    linear_backward_input(shape, &values[ends.head], &activations.logits, dnormed, Write::Set);
+    let stream = fit(&mut gradients.stream, config.width * count);
+    stream.fill(T::ZERO);
+    let of = Normed { x: &activations.x, gain: &values[ends.norm.clone()], inverse: &activations.inverse };
+    rms_norm_backward(of, dnormed, stream, &mut gradient[ends.norm]);
+    for number in (0..config.layers).rev() {
+        let mut pass = Pass { weights, ranges: config.layer(number), plan, gradient: &mut *gradient };
+        let layer = &mut activations.layers[number];
+        let last = number + 1 == config.layers;
+        pass.mlp(layer, gradients);
+        pass.attention(layer, gradients, if last { &plan.scored } else { &plan.all });
+        std::mem::swap(&mut gradients.stream, &mut gradients.before);
+    }
+    embed_backward(&gradients.stream, config.width, &plan.tokens, &mut gradient[ends.embedding]);
+}
+
+/// The backward pass of one layer.
+struct Pass<'a, T> {
+    weights: &'a Weights<T>,
+    ranges: LayerRanges,
+    plan: &'a Plan<T>,
+    gradient: &'a mut [T],
+}
+
+impl<T: Real> Pass<'_, T> {
+    /// From the gradient of the layer's output in `stream` to that of the stream between attention and MLP, in place.
+    fn mlp(&mut self, layer: &mut Layer<T>, to: &mut Gradients<T>) {
+        let Weights { config, values } = self.weights;
+        let count = layer.middle_inverse.len();
+        let (down, gate_up, norm) = (&self.ranges.down, &self.ranges.gate_up, &self.ranges.mlp_norm);
+        let shape = Linear { outputs: config.width, inputs: config.mlp_hidden, positions: count };
+        let dhidden = fit(&mut to.hidden, config.mlp_hidden * count);
+        linear_backward_weight(shape, &to.stream, &layer.hidden, &mut self.gradient[down.clone()]);
+        linear_backward_input(shape, &values[down.clone()], &to.stream, dhidden, Write::Set);
+        swiglu_backward(&mut layer.gate_up, dhidden);
+        let shape = Linear { outputs: 2 * config.mlp_hidden, inputs: config.width, positions: count };
+        let dnormed = fit(&mut to.normed, config.width * count);
+        linear_backward_weight(shape, &layer.gate_up, &layer.middle_normed, &mut self.gradient[gate_up.clone()]);
+        linear_backward_input(shape, &values[gate_up.clone()], &layer.gate_up, dnormed, Write::Set);
+        let of = Normed { x: &layer.middle, gain: &values[norm.clone()], inverse: &layer.middle_inverse };
+        rms_norm_backward(of, dnormed, &mut to.stream, &mut self.gradient[norm.clone()]);
+    }
+
+    /// From the gradient of the stream behind attention, in `stream`, to that of the layer's input, in `before`.
+    fn attention(&mut self, layer: &Layer<T>, to: &mut Gradients<T>, queries: &Columns<T>) {
+        let Weights { config, values } = self.weights;
+        let all = &self.plan.all;
+        let heads = config.attention_heads();
+        let (q_channels, kv_channels) = (heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim);
+        let o = Linear { outputs: config.width, inputs: q_channels, positions: queries.count };
+        let dattended = fit(&mut to.attended, q_channels * queries.count);
+        linear_backward_weight(o, &to.stream, &layer.attended, &mut self.gradient[self.ranges.o.clone()]);
+        linear_backward_input(o, &values[self.ranges.o.clone()], &to.stream, dattended, Write::Set);
+
+        fit(&mut to.q, q_channels * queries.count).fill(T::ZERO);
+        fit(&mut to.kv, 2 * kv_channels * all.count).fill(T::ZERO);
+        let (k, v) = layer.kv.split_at(kv_channels * all.count);
+        let (dk, dv) = to.kv.split_at_mut(kv_channels * all.count);
+        let of = Attention { heads, segments: &queries.segments, positions: &queries.positions, q: &layer.q, k, v };
+        let made = Attended { max: &layer.max, inverse: &layer.sum, out: &layer.attended, dout: dattended };
+        attention_backward(of, made, AttentionGradient { dq: &mut to.q, dk, dv });
+        rope(&mut to.q, &queries.cos, &queries.sin, Turn::Backward);
+        rope(dk, &all.cos, &all.sin, Turn::Backward);
+
+        let dnormed = fit(&mut to.normed, config.width * all.count);
+        let kv = Linear { outputs: 2 * kv_channels, inputs: config.width, positions: all.count };
+        linear_backward_weight(kv, &to.kv, &layer.normed, &mut self.gradient[self.ranges.kv.clone()]);
+        linear_backward_input(kv, &values[self.ranges.kv.clone()], &to.kv, dnormed, Write::Set);
+        self.queries(layer, to, queries);
+        let norm = &self.ranges.attention_norm;
+        let of = Normed { x: &layer.x, gain: &values[norm.clone()], inverse: &layer.inverse };
+        rms_norm_backward(of, &to.normed, &mut to.before, &mut self.gradient[norm.clone()]);
+    }
+
+    /// Adds what flows back through the queries to `normed`, and lays what flows past attention into `before`.
+    fn queries(&mut self, layer: &Layer<T>, to: &mut Gradients<T>, queries: &Columns<T>) {
+        let Weights { config, values } = self.weights;
+        let (width, all, count) = (config.width, self.plan.all.count, queries.count);
+        let range = self.ranges.q.clone();
+        let q = Linear { outputs: config.heads * config.head_dim, inputs: width, positions: count };
+        let before = fit(&mut to.before, width * all);
+        if layer.normed_queries.is_empty() {
+            linear_backward_weight(q, &to.q, &layer.normed, &mut self.gradient[range.clone()]);
+            linear_backward_input(q, &values[range], &to.q, &mut to.normed, Write::Add);
+            before.copy_from_slice(&to.stream);
+        } else {
+            linear_backward_weight(q, &to.q, &layer.normed_queries, &mut self.gradient[range.clone()]);
+            let dnormed = fit(&mut to.normed_queries, width * count);
+            linear_backward_input(q, &values[range], &to.q, dnormed, Write::Set);
+            scatter_add(dnormed, count, &self.plan.columns, all, &mut to.normed);
+            before.fill(T::ZERO);
+            scatter_add(&to.stream, count, &self.plan.columns, all, before);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::small;
+    use saltus_random::Key;
+
+    /// Tokens and targets of `rows` rows of `context`, about a third scored.
+    fn data(config: &Config, rows: usize, context: usize) -> (Vec<u32>, Vec<u32>) {
+        let at = |i: usize| (i * i * 7 + i / 3) as u32 % config.vocabulary as u32;
+        let tokens: Vec<u32> = (0..rows * context).map(at).collect();
+        let targets = (0..rows * context).map(|i| if i % 3 == 1 { at(i + 1) } else { IGNORE }).collect();
+        (tokens, targets)
+    }
+
+    fn run<T: Real>(weights: &Weights<T>, rows: Rows<'_>, scale: T) -> (LossSum, Vec<T>) {
+        let mut gradient = vec![T::ZERO; weights.values.len()];
+        let mut workspace = Workspace::new(&weights.config, rows.context);
+        (loss_and_gradient(weights, rows, scale, &mut workspace, &mut gradient), gradient)
+    }
+
+    /// Every coordinate against central differences.
+    fn check(config: &Config, rows: usize, context: usize) {
+        let mut weights = Weights::init(config, Key::new(3)).cast::<f64>();
+        let (tokens, targets) = data(config, rows, context);
+        let rows = Rows { context, tokens: &tokens, targets: &targets };
+        let (loss, gradient) = run(&weights, rows, 0.5);
+        assert_eq!(loss.scored, targets.iter().filter(|t| **t != IGNORE).count() as u64);
+        let step = 1e-5;
+        for i in 0..gradient.len() {
+            let old = weights.values[i];
+            let mut at = |x: f64| {
+                weights.values[i] = x;
+                run(&weights, rows, 0.5).0.nats * 0.5
+            };
+            let difference = (at(old + step) - at(old - step)) / (2.0 * step);
+            weights.values[i] = old;
+            assert!(
+                (gradient[i] - difference).abs() < 2e-8 * difference.abs().max(1.0),
+                "{i}: {} {difference}",
+                gradient[i]
+            );
+        }
+    }
+
+    #[test]
+    fn gradient_is_that_of_finite_differences() {
+        check(&small(false), 2, 9);
+        check(&small(true), 2, 9);
+        check(&Config { layers: 1, kv_heads: 4, ..small(false) }, 1, 20);
+    }
+
+    #[test]
+    fn single_precision_agrees_with_double() {
+        let config = Config { width: 16, head_dim: 8, mlp_hidden: 24, ..small(false) };
+        let weights = Weights::init(&config, Key::new(3));
+        let (tokens, targets) = data(&config, 30, 24);
+        let rows = Rows { context: 24, tokens: &tokens, targets: &targets };
+        let (single, gradient) = run(&weights, rows, 0.01);
+        let (double, exact) = run(&weights.cast::<f64>(), rows, 0.01);
+        assert!((single.nats / double.nats - 1.0).abs() < 1e-6);
+        let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
+        let error = norm(&mut gradient.iter().zip(&exact).map(|(a, b)| f64::from(*a) - b));
+        assert!(error < 2e-6 * norm(&mut exact.iter().copied()), "{error}");
+    }
+
+    #[test]
+    fn the_same_call_gives_the_same_bits_in_a_used_workspace() {
+        let config = small(false);
+        let weights = Weights::init(&config, Key::new(5));
+        let (tokens, targets) = data(&config, 13, 24);
+        let rows = Rows { context: 24, tokens: &tokens, targets: &targets };
+        let (loss, first) = run(&weights, rows, 1.0);
+        let mut workspace = Workspace::new(&config, 24);
+        for spoil in [f32::NAN, 1.0] {
+            let mut spoiled = weights.clone();
+            spoiled.values.iter_mut().for_each(|x| *x *= spoil);
+            let mut gradient = vec![0.0; first.len()];
+            let short = Rows { context: 21, tokens: &tokens[..5 * 21], targets: &targets[..5 * 21] };
+            loss_and_gradient(&spoiled, short, 1.0, &mut workspace, &mut gradient);
+            gradient.fill(0.0);
+            assert_eq!(loss_and_gradient(&weights, rows, 1.0, &mut workspace, &mut gradient), loss);
+            assert_eq!(gradient, first);
+        }
+    }
+
+    #[test]
+    fn positions_that_are_not_scored_and_nothing_scored() {
+        let config = small(false);
+        let weights = Weights::init(&config, Key::new(5));
+        let (tokens, targets) = data(&config, 2, 24);
+        let none = vec![IGNORE; targets.len()];
+        let (loss, gradient) = run(&weights, Rows { context: 24, tokens: &tokens, targets: &none }, 1.0);
+        assert_eq!((loss, gradient.iter().all(|x| *x == 0.0)), (LossSum::default(), true));
+        // What comes after the last scored position of a row changes nothing.
+        let mut other = tokens.clone();
+        let last = targets[..24].iter().rposition(|t| *t != IGNORE).unwrap();
+        other[last + 1..24].fill(3);
+        let rows = |tokens| Rows { context: 24, tokens, targets: &targets };
+        assert_eq!(run(&weights, rows(&tokens), 1.0), run(&weights, rows(&other), 1.0));
+    }
+}

@@ -1,0 +1,159 @@
+//! The forward pass: tokens to logits at the wanted columns, keeping what the backward pass needs.
+
+use crate::{
+    Weights,
+    config::LayerRanges,
+    plan::{Columns, Plan},
+};
+use saltus_compute::{
+    Attention, Linear, Real, Softmax, Turn, Write, attention, embed, gather, linear, rms_norm, rope, swiglu,
+};
+
+/// What one layer computes. `positions` are all columns for what keys and values need, and, in the last layer, the
+/// scored columns for everything else.
+#[derive(Default)]
+pub(crate) struct Layer<T> {
+    /// Input `[width, all]`, its inverse root mean squares `[all]`, normed input.
+    pub(crate) x: Vec<T>,
+    pub(crate) inverse: Vec<T>,
+    pub(crate) normed: Vec<T>,
+    /// Normed input at the queries; empty where these are all columns.
+    pub(crate) normed_queries: Vec<T>,
+    /// After RoPE.
+    pub(crate) q: Vec<T>,
+    pub(crate) kv: Vec<T>,
+    /// The softmax's rows and the result of attention.
+    pub(crate) max: Vec<T>,
+    pub(crate) sum: Vec<T>,
+    pub(crate) attended: Vec<T>,
+    /// After attention: residual stream, inverse root mean squares, normed.
+    pub(crate) middle: Vec<T>,
+    pub(crate) middle_inverse: Vec<T>,
+    pub(crate) middle_normed: Vec<T>,
+    /// Gate and up, and what becomes of them.
+    pub(crate) gate_up: Vec<T>,
+    pub(crate) hidden: Vec<T>,
+}
+
+/// What the whole pass computes.
+#[derive(Default)]
+pub(crate) struct Activations<T> {
+    /// One for each layer, or a single one that all layers use in turn where no gradient is wanted.
+    pub(crate) layers: Vec<Layer<T>>,
+    /// Output of the last layer `[width, scored]`, its inverse root mean squares, normed.
+    pub(crate) x: Vec<T>,
+    pub(crate) inverse: Vec<T>,
+    pub(crate) normed: Vec<T>,
+    /// `[vocabulary, scored]`.
+    pub(crate) logits: Vec<T>,
+}
+
+/// Gives `buffer` this length; what it holds is left to be overwritten.
+pub(crate) fn fit<T: Real>(buffer: &mut Vec<T>, length: usize) -> &mut [T] {
+    buffer.resize(length, T::ZERO);
+    buffer
+}
+
+impl<T: Real> Activations<T> {
+    /// `kept`: how many layers' activations are kept apart.
+    pub(crate) fn new(kept: usize) -> Self {
+        Activations {
+            layers: (0..kept).map(|_| Layer::default()).collect(),
+            x: Vec::new(),
+            inverse: Vec::new(),
+            normed: Vec::new(),
+            logits: Vec::new(),
+        }
+    }
+}
+
+/// Computes the logits at the scored columns of `plan`, of which there is at least one.
+pub(crate) fn forward<T: Real>(weights: &Weights<T>, plan: &Plan<T>, to: &mut Activations<T>) {
+    let Weights { config, values } = weights;
+    let ends = config.ends();
+    let kept = to.layers.len();
+    let x = fit(&mut to.layers[0].x, config.width * plan.all.count);
+    embed(&values[ends.embedding], config.width, &plan.tokens, x);
+    for number in 0..config.layers {
+        let last = number + 1 == config.layers;
+        let next = if last { &mut to.x } else { &mut to.layers[(number + 1) % kept].x };
+        let mut out = std::mem::take(next);
+        layer(weights, number, plan, &mut to.layers[number % kept], &mut out);
+        let next = if last { &mut to.x } else { &mut to.layers[(number + 1) % kept].x };
+        *next = out;
+    }
+    let count = plan.scored.count;
+    let normed = fit(&mut to.normed, config.width * count);
+    let eps = T::from_f64(config.norm_eps);
+    rms_norm(&to.x, &values[ends.norm], eps, fit(&mut to.inverse, count), normed);
+    let shape = Linear { outputs: config.vocabulary, inputs: config.width, positions: count };
+    linear(shape, &values[ends.head], normed, fit(&mut to.logits, config.vocabulary * count), Write::Set);
+}
+
+/// One layer, from its input in `to.x` to `out`.
+fn layer<T: Real>(weights: &Weights<T>, number: usize, plan: &Plan<T>, to: &mut Layer<T>, out: &mut Vec<T>) {
+    let Weights { config, values } = weights;
+    let ranges = config.layer(number);
+    let last = number + 1 == config.layers;
+    let queries = if last { &plan.scored } else { &plan.all };
+    let eps = T::from_f64(config.norm_eps);
+    let (width, all, count) = (config.width, plan.all.count, queries.count);
+    let normed = fit(&mut to.normed, width * all);
+    rms_norm(&to.x, &values[ranges.attention_norm.clone()], eps, fit(&mut to.inverse, all), normed);
+    let middle = fit(&mut to.middle, width * count);
+    if last {
+        gather(&to.x, all, &plan.columns, count, middle);
+        gather(normed, all, &plan.columns, count, fit(&mut to.normed_queries, width * count));
+    } else {
+        middle.copy_from_slice(&to.x);
+        to.normed_queries.clear();
+    }
+    attend(weights, &ranges, &plan.all, queries, to);
+
+    let middle_normed = fit(&mut to.middle_normed, width * count);
+    rms_norm(&to.middle, &values[ranges.mlp_norm], eps, fit(&mut to.middle_inverse, count), middle_normed);
+    let hidden = config.mlp_hidden;
+    let gate_up = fit(&mut to.gate_up, 2 * hidden * count);
+    let shape = Linear { outputs: 2 * hidden, inputs: width, positions: count };
+    linear(shape, &values[ranges.gate_up], middle_normed, gate_up, Write::Set);
+    swiglu(gate_up, fit(&mut to.hidden, hidden * count));
+    fit(out, width * count).copy_from_slice(&to.middle);
+    let shape = Linear { outputs: width, inputs: hidden, positions: count };
+    linear(shape, &values[ranges.down], &to.hidden, out, Write::Add);
+}
+
+/// Adds attention over the normed input to the residual stream `to.middle`.
+fn attend<T: Real>(
+    weights: &Weights<T>,
+    ranges: &LayerRanges,
+    all: &Columns<T>,
+    queries: &Columns<T>,
+    to: &mut Layer<T>,
+) {
+    let Weights { config, values } = weights;
+    let heads = config.attention_heads();
+    let (q_channels, kv_channels) = (heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim);
+    let kv = fit(&mut to.kv, 2 * kv_channels * all.count);
+    let shape = Linear { outputs: 2 * kv_channels, inputs: config.width, positions: all.count };
+    linear(shape, &values[ranges.kv.clone()], &to.normed, kv, Write::Set);
+    let (k, v) = kv.split_at_mut(kv_channels * all.count);
+    rope(k, &all.cos, &all.sin, Turn::Forward);
+
+    let normed = if to.normed_queries.is_empty() { &to.normed } else { &to.normed_queries };
+    let q = fit(&mut to.q, q_channels * queries.count);
+    let shape = Linear { outputs: q_channels, inputs: config.width, positions: queries.count };
+    linear(shape, &values[ranges.q.clone()], normed, q, Write::Set);
+    rope(q, &queries.cos, &queries.sin, Turn::Forward);
+
+    let attended = fit(&mut to.attended, q_channels * queries.count);
+    if queries.used < queries.count {
+        // Attention leaves alone what fills up; it must be finite all the same, or it would spoil gradients.
+        attended.fill(T::ZERO);
+    }
+    let max = fit(&mut to.max, heads.heads * queries.count);
+    let inverse = fit(&mut to.sum, heads.heads * queries.count);
+    let of = Attention { heads, segments: &queries.segments, positions: &queries.positions, q, k, v };
+    attention(of, Softmax { max, inverse }, attended);
+    let shape = Linear { outputs: config.width, inputs: q_channels, positions: queries.count };
+    linear(shape, &values[ranges.o.clone()], attended, &mut to.middle, Write::Add);
+}
