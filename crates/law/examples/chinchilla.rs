@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         tokenizer: "SentencePiece, 32,000".into(),
     };
     let data = Observations::new(used, conventions)?;
-    let settings = Settings { delta: Settings::DELTA, resamples, key: Key::new(2404_10102) };
+    let settings = Settings { delta: Settings::DELTA, resamples, key: Key::new(240_410_102) };
     let fit = saltus_law::fit_size_tokens(&data, &settings)?;
     let exponent = fit.interval(|law| law.params_exponent());
     let named: Vec<_> = fit.parameters().into_iter().chain([("a", exponent)]).collect();
