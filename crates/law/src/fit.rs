@@ -35,7 +35,7 @@ impl Settings {
 pub struct Interval {
     /// Estimate on all runs.
     pub value: f64,
-    /// Lower end, a percentile over resamples.
+    /// Lower end.
     pub low: f64,
     /// Upper end.
     pub high: f64,
@@ -80,7 +80,7 @@ pub struct Fit<L> {
 }
 
 impl<L: Law> Fit<L> {
-    /// Any positive quantity of the law with its interval.
+    /// Any positive quantity of the law with its 95% interval.
     pub fn interval(&self, quantity: impl Fn(&L) -> f64) -> Interval {
         let value = quantity(&self.law);
         let mut all: Vec<f64> = self.resamples.iter().map(quantity).collect();
