@@ -175,7 +175,7 @@ impl Ladder {
         match size {
             Size::Shape { width, layers } => {
                 self.check_shape(width, layers)?;
-                Ok(self.config_of(width, layers, vocabulary))
+                self.possible(self.config_of(width, layers, vocabulary))
             }
             Size::Params(target) => self.config_near(target, vocabulary),
         }
@@ -223,12 +223,23 @@ impl Ladder {
             }
         }
         match best {
-            Some((d, config)) if d < 0.5 => Ok(config),
+            Some((d, config)) if d < 0.5 => self.possible(config),
             _ => Err(self.invalid(
                 "sizes",
                 format!("no model of about {target} non-embedding parameters has this shape"),
                 "give a larger target, or width and layers, for example \"48x2\"",
             )),
+        }
+    }
+
+    /// Refuses what the transformer cannot be.
+    fn possible(&self, config: Config) -> Result<Config, Invalid> {
+        match config.problem() {
+            Some(problem) => {
+                let size = format!("{}x{}: {problem}", config.width, config.layers);
+                Err(self.invalid("shape", size, "correct the sizes, the shape or the tokenizer"))
+            }
+            None => Ok(config),
         }
     }
 
