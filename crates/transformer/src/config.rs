@@ -247,10 +247,10 @@ pub(crate) mod tests {
             norm_eps: 1e-5,
             tied_embedding: false,
         };
-        let rounded = |c: Config| (c.params_non_embedding() as f64 / 1000.0).round();
+        let thousands = |c: Config| c.params_non_embedding() / 1000;
         assert_eq!(
-            [(32, 2), (48, 2), (64, 2), (64, 3), (96, 3)].map(|(d, l)| rounded(config(d, l))),
-            [25.0, 55.0, 97.0, 146.0, 332.0]
+            [(32, 2), (48, 2), (64, 2), (64, 3), (96, 3)].map(|(d, l)| thousands(config(d, l))),
+            [25, 55, 97, 146, 332]
         );
     }
 

@@ -75,12 +75,10 @@ pub(crate) fn forward<T: Real>(weights: &Weights<T>, plan: &Plan<T>, to: &mut Ac
     let x = fit(&mut to.layers[0].x, config.width * plan.all.count);
     embed(&values[ends.embedding], config.width, &plan.tokens, x);
     for number in 0..config.layers {
-        let last = number + 1 == config.layers;
-        let next = if last { &mut to.x } else { &mut to.layers[(number + 1) % kept].x };
-        let mut out = std::mem::take(next);
-        layer(weights, number, plan, &mut to.layers[number % kept], &mut out);
-        let next = if last { &mut to.x } else { &mut to.layers[(number + 1) % kept].x };
-        *next = out;
+        layer(weights, number, plan, &mut to.layers[number % kept], &mut to.x);
+        if number + 1 < config.layers {
+            std::mem::swap(&mut to.x, &mut to.layers[(number + 1) % kept].x);
+        }
     }
     let count = plan.scored.count;
     let normed = fit(&mut to.normed, config.width * count);

@@ -53,6 +53,9 @@ impl<T: Real> Columns<T> {
         let half = cos.len() / context;
         self.cos.resize(half * self.count, T::ZERO);
         self.sin.resize(half * self.count, T::ZERO);
+        if self.count == 0 {
+            return;
+        }
         gather(cos, context, &self.positions, self.count, &mut self.cos);
         gather(sin, context, &self.positions, self.count, &mut self.sin);
     }
