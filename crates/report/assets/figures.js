@@ -175,7 +175,10 @@ const saltus = (() => {
       if (l.end) {
         let i = l.x.length - 1;
         while (i > 0 && (l.x[i] === null || l.y[i] === null || X.at(l.x[i]) > box.right + 1)) i--;
-        if (i >= 0 && l.y[i] !== null) ends.push({ x: Math.min(box.right, X.at(l.x[i])), y: Y.at(l.y[i]), text: l.end, colour: c });
+        if (i >= 0 && l.y[i] !== null) {
+          const x = X.at(l.x[i]);
+          ends.push({ x: x > box.right - 70 ? box.right : x, y: Y.at(l.y[i]), text: l.end, colour: c });
+        }
       }
       if (!l.thin && l.x.length > 1) l.x.forEach((x, i) => {
         if (l.y[i] !== null) hits.push({ x: X.at(x), y: Y.at(l.y[i]), weak: true, head: l.label || l.end || '', vx: x, vy: l.y[i] });

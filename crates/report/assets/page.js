@@ -30,7 +30,9 @@
     const width = given || plot.canvas.clientWidth;
     if (!width) return;
     plot.width = width;
-    plot.drawn = draw(plot.spec, plot.state, width, ink);
+    // Small multiples are lower on paper, so that three rows fit on a page.
+    const spec = given && plot.figure.closest('.cards') ? { ...plot.spec, height: 118 } : plot.spec;
+    plot.drawn = draw(spec, plot.state, width, ink);
     plot.drawn.svg.setAttribute('aria-hidden', 'true');
     const key = document.activeElement?.closest?.('.key')?.dataset.label;
     plot.canvas.replaceChildren(plot.drawn.svg);
@@ -62,7 +64,7 @@
   }, 60);
   addEventListener('beforeprint', () => {
     for (const d of document.querySelectorAll('details')) d.open = true;
-    for (const plot of plots.values()) render(plot, paperWidth(plot.figure));
+    for (const plot of plots.values()) if (!plot.figure.closest('[hidden]')) render(plot, paperWidth(plot.figure));
   });
   addEventListener('afterprint', () => { for (const plot of plots.values()) render(plot); });
   // What the print style sheet leaves for a figure on A4 or letter, so that its text prints at its own size.

@@ -1,8 +1,10 @@
 //! Findings as one self-contained page. Recomputes no number: everything it shows is in [`Findings`].
 //!
-//! The page is drawn by hand-made SVG, not by a plotting library: `assets/figures.js` turns small specifications
-//! (`Figure`, built here and tested here) into pictures in the reader's browser. With Plotly's script the same page
-//! weighs 5 to 7 MB instead of well under one, and needs a looser Content-Security-Policy.
+//! The figures are SVG made by some 300 lines of our own script (`assets/figures.js`) from small specifications
+//! (`figure::Figure`), which are built and tested here. Plotly's script was measured against it, on one machine in the
+//! same hour: 4.65 MB against 0.03 MB; 3.3 to 4.3 s to load against none to speak of; 34 to 39 ms a figure against 1 to
+//! 1.5 ms, of which a study has a hundred; and it needs `style-src 'unsafe-inline'`, which this page does without.
+//! Pictures made of marks in the page also follow its dark and print styles and can be read by keyboard.
 //!
 //! The same findings give the same bytes. Names and texts from a study are untrusted: all text goes through
 //! `html::escape`, all embedded JSON through `html::json_block`, and the page's policy runs no script but its own.

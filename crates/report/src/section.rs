@@ -31,6 +31,13 @@ pub(crate) fn shape_pill(shape: &str, weight: Option<f64>) -> String {
     format!("<span class=\"pill {}\">{}{}{weight}</span>", known(shape), glyph(shape), escape(shape))
 }
 
+/// The sign of an ability's verdict. Shapes speak of performance: where lower is better the drawing is turned over, as
+/// the values are.
+pub(crate) fn ability_pill(a: &Ability) -> String {
+    let pill = shape_pill(&a.shape, a.weights.get(&a.shape).copied());
+    if a.higher_is_better { pill } else { pill.replacen("class=\"pill", "class=\"pill down", 1) }
+}
+
 /// The drawing of a shape, 20 by 12 units.
 pub(crate) fn glyph(shape: &str) -> String {
     let path = match shape {

@@ -17,6 +17,7 @@ pub(crate) struct Metric {
 pub(crate) fn metric(key: &str) -> Metric {
     let (name, axis, format) = match key {
         "exact_match" => ("exact match", "Exact match, share of items", Format::Share),
+        "final_answer" => ("final answer", "Final answer right, share of items", Format::Share),
         "choice_accuracy" => ("choice accuracy", "Choice accuracy, share of items", Format::Share),
         "token_accuracy" => ("token accuracy", "Token accuracy, share of answer tokens", Format::Share),
         "p_power_l" => ("measured p^L", "Measured p^L, share of items", Format::Share),
@@ -33,8 +34,16 @@ pub(crate) fn metric(key: &str) -> Metric {
 
 /// Which of an ability's metrics is shown first: lower is earlier.
 pub(crate) fn metric_rank(key: &str) -> usize {
-    const ORDER: [&str; 7] =
-        ["exact_match", "choice_accuracy", "token_accuracy", "p_power_l", "edit_similarity", "brier", "nll"];
+    const ORDER: [&str; 8] = [
+        "final_answer",
+        "choice_accuracy",
+        "exact_match",
+        "token_accuracy",
+        "p_power_l",
+        "edit_similarity",
+        "brier",
+        "nll",
+    ];
     ORDER.iter().position(|&m| m == key).unwrap_or(ORDER.len())
 }
 
@@ -113,12 +122,22 @@ pub(crate) fn plural(n: usize, word: &str) -> String {
     if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
 }
 
+/// A label as it is read: a hyphen between spaces is a minus.
+pub(crate) fn label(text: &str) -> String {
+    text.replace(" - ", " − ")
+}
+
+/// A summary that begins with its own label, without it: the label stands above as a heading.
+pub(crate) fn summary<'a>(label: &str, text: &'a str) -> &'a str {
+    text.strip_prefix(label).map_or(text, |rest| rest.trim_start_matches([':', ' ']))
+}
+
 /// An integer with thin spaces between thousands.
 pub(crate) fn whole(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push('\u{202f}');
         }
         out.push(c);

@@ -2,6 +2,7 @@
 //!
 //! Without Chromium the test says so and passes; with `SALTUS_REQUIRE_BROWSER=1` it then fails. `SALTUS_SHOTS=FOLDER`
 //! keeps the pages, pictures of them and the printed page, to be looked at.
+#![allow(clippy::unwrap_used)] // a test may fail
 
 mod sample;
 

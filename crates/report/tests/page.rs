@@ -1,4 +1,5 @@
 //! The page as a whole: its structure, its safety, its repeatability. The browser's part is in `browser.rs`.
+#![allow(clippy::unwrap_used)] // a test may fail
 
 mod sample;
 

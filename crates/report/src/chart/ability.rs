@@ -25,6 +25,9 @@ pub(crate) fn ability(id: &str, a: &Ability) -> Figure {
     if metric.format == Format::Share {
         y = y.within(0.0, 1.0);
     }
+    if !a.higher_is_better {
+        y.label.push_str(", lower is better");
+    }
     let mut layers = Vec::new();
     if let Some(t) = a.threshold {
         // The verdict above the figure says it in words.

@@ -31,7 +31,7 @@ pub(crate) fn both(id: &str, e: &Effect) -> Figure {
     layers.extend(side(&e.points, "blue", Shape::Circle, with, |p| p.with));
     Figure {
         id: id.to_owned(),
-        title: format!("{}: both conditions", e.label),
+        title: format!("{}: both conditions", words::label(&e.label)),
         caption: "Both conditions".to_owned(),
         quiet: false,
         alt: e.summary.clone(),
@@ -84,7 +84,7 @@ pub(crate) fn difference(id: &str, e: &Effect) -> Figure {
     });
     Figure {
         id: id.to_owned(),
-        title: format!("{}: difference", e.label),
+        title: format!("{}: difference", words::label(&e.label)),
         caption: "Difference".to_owned(),
         quiet: false,
         alt: e.summary.clone(),
@@ -100,8 +100,9 @@ pub(crate) fn rows(id: &str, effects: &[&Effect]) -> Figure {
     let (with, without) = effects.first().map_or(("with", "without"), |e| sides(&e.kind));
     let metric = words::metric(effects.first().map_or("", |e| e.metric.as_str()));
     let points = || effects.iter().flat_map(|e| e.points.iter().map(move |p| (e, p)));
-    let names: Vec<String> =
-        points().map(|(e, p)| format!("{} ({}, {} parameters)", e.label, p.rung, words::count(p.params))).collect();
+    let names: Vec<String> = points()
+        .map(|(e, p)| format!("{} ({}, {} parameters)", words::label(&e.label), p.rung, words::count(p.params)))
+        .collect();
     let mut x = Axis::new(&format!("Difference in {}, {with} minus {without}", metric.name), metric.format, false);
     x.lo = Some(0.0);
     Figure {

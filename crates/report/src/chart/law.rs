@@ -5,6 +5,9 @@ use crate::figure::{Axis, Figure, Format, Layer, Shape, ramp, tidied};
 use crate::findings::{Allocation, Curve, CurvePoint, Interval, Law, LawPoint};
 use crate::words;
 
+/// Label of the compute axis.
+const COMPUTE: &str = "Training FLOPs (6 N D)";
+
 /// `Held-out loss, nats per character` or `per token`, as the law's conventions say.
 pub(crate) fn loss_label(law: &Law) -> String {
     let characters = law.conventions.get("tokenizer").is_some_and(|t| t.to_lowercase().contains("char"));
@@ -38,11 +41,13 @@ pub(crate) fn loss_by_tokens(id: &str, law: &Law) -> Figure {
     figure(id, "Loss against training tokens, by size", law, x, layers)
 }
 
-/// The compute frontier: losses of all sizes against compute, and the fitted lower edge.
-pub(crate) fn loss_by_compute(id: &str, law: &Law) -> Figure {
-    let x = Axis::new("Training compute, FLOPs (6 N D)", Format::Count, true);
-    let mut layers = by_size(law, |p| p.flops, true);
+/// The compute frontier: the runs of all sizes against compute, what was fitted to them, and the lowest losses reached.
+/// `runs` is the law whose points are the checkpoints of all runs, where there is one.
+pub(crate) fn loss_by_compute(id: &str, law: &Law, runs: Option<&Law>) -> Figure {
+    let x = Axis::new(COMPUTE, Format::Count, true);
+    let mut layers = runs.map_or_else(Vec::new, |runs| by_size(runs, |p| p.flops, true));
     layers.extend(fitted(&law.curve, "frontier"));
+    layers.push(losses(&law.points, |p| p.flops, "ink", Shape::Ring, Some("lowest loss measured")));
     figure(id, "The compute frontier", law, x, layers)
 }
 
@@ -72,7 +77,7 @@ pub(crate) fn split(
         quiet: false,
         alt: format!("{label} against compute. {ends}"),
         height: 220,
-        x: Axis::new("Training compute, FLOPs (6 N D)", Format::Count, true),
+        x: Axis::new(COMPUTE, Format::Count, true),
         y: Axis::new(label, Format::Count, true),
         layers: fitted(&curve, "best split"),
     }

@@ -1,6 +1,6 @@
 //! One small multiple for each ability; its other metrics one choice away.
 
-use super::{Section, conditions, section, shape_pill};
+use super::{Section, ability_pill, conditions, section};
 use crate::chart;
 use crate::findings::Ability;
 use crate::html::escape;
@@ -14,8 +14,8 @@ pub(crate) fn abilities(page: &mut Page) -> Option<Section> {
         return None;
     }
     let mut body = String::from(
-        "<p>One figure for each ability. The word is the verdict, the percentage its weight, and the size that at \
-         which the ability emerges, with its interval. Point at a figure to read values. Drag to zoom, double-click to \
+        "<p>One figure for each ability. The word is the verdict, the percentage its weight, then the size \
+         at which the ability emerges, with its interval. Point at a figure to read values. Drag to zoom, double-click to \
          zoom out. The menu ⋯ switches logarithmic axes and saves the picture.</p>\n\
          <ul class=\"legend\"><li><i class=\"mean\"></i>mean over seeds, with its 95% interval over items and seeds</li>\
          <li><i class=\"ring\"></i>one seed</li><li><i class=\"fit\"></i>fitted curve of the leading shape</li>\
@@ -69,7 +69,7 @@ fn card(page: &mut Page, members: &[usize]) -> String {
 }
 
 fn verdict(a: &Ability) -> String {
-    let mut out = format!("<p class=\"verdict\">{}", shape_pill(&a.shape, a.weights.get(&a.shape).copied()));
+    let mut out = format!("<p class=\"verdict\">{}", ability_pill(a));
     if let Some(t) = a.threshold {
         out.push_str(&format!(" at {}", words::threshold(t)));
     }
@@ -83,7 +83,11 @@ fn verdict(a: &Ability) -> String {
     others.sort_by(|x, y| y.1.total_cmp(x.1));
     if !others.is_empty() {
         let list: Vec<String> = others.iter().map(|(s, w)| format!("{s} {}", words::share(**w))).collect();
-        let lead = if undetermined { "Between" } else { "Also possible:" };
+        let lead = match (undetermined, others.len()) {
+            (true, 1) => "Nearest:",
+            (true, _) => "Between",
+            (false, _) => "Also possible:",
+        };
         out.push_str(&format!("<p class=\"others\">{lead} {}</p>\n", escape(&list.join(", "))));
     }
     out

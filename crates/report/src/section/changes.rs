@@ -28,8 +28,8 @@ pub(crate) fn shots(page: &mut Page) -> Option<Section> {
 /// Depth at equal parameters.
 pub(crate) fn depth(page: &mut Page) -> Option<Section> {
     let body = effects(page, "depth");
-    let intro = "<p>A control: models with about as many parameters, but fewer layers. What differs between them is \
-        due to depth, not to size.</p>\n";
+    let intro = "<p>A control: models with about as many parameters, but fewer layers. Where they \
+        differ, size alone is not the cause.</p>\n";
     (!body.is_empty()).then(|| format!("{intro}{body}")).and_then(|b| section("depth", "Depth at equal size", b))
 }
 
@@ -58,8 +58,8 @@ fn effects(page: &mut Page, kind: &str) -> String {
             + &page.figure(chart::effect::difference(&format!("{base}-difference"), e));
         out.push_str(&format!(
             "<h3>{}</h3>\n<p>{}</p>\n<div class=\"pair\">{pair}</div>\n",
-            escape(&e.label),
-            escape(&e.summary)
+            escape(&words::label(&e.label)),
+            escape(words::summary(&e.label, &e.summary))
         ));
     }
     let mut metrics: Vec<&str> = rows.iter().map(|(_, e)| e.metric.as_str()).collect();
@@ -84,7 +84,7 @@ fn row_table(effects: &[&Effect]) -> String {
         let d = p.difference;
         rows.push_str(&format!(
             "<tr><th scope=\"row\">{}</th><td>{} ({})</td><td>{}</td><td>{}</td><td>{} ({} to {})</td><td>{}</td></tr>\n",
-            escape(&e.label),
+            escape(&words::label(&e.label)),
             escape(&p.rung),
             words::count(p.params),
             write(p.with),
@@ -92,7 +92,7 @@ fn row_table(effects: &[&Effect]) -> String {
             write(d.value),
             write(d.low),
             write(d.high),
-            escape(&e.summary)
+            escape(words::summary(&e.label, &e.summary))
         ));
     }
     format!(

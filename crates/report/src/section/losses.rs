@@ -33,7 +33,7 @@ fn one(page: &mut Page, law: &Law) -> String {
         ),
         "frontier" => (
             "The compute frontier",
-            "Thin lines are training runs. The frontier is the lowest loss that any size reaches with that compute.",
+            "Thin lines are training runs, one colour for each size. The frontier is the lowest loss that the fitted law gives for that compute, at the best split between parameters and tokens.",
         ),
         other => (other, ""),
     };
@@ -42,7 +42,8 @@ fn one(page: &mut Page, law: &Law) -> String {
     match law.law.as_str() {
         "L(N,D)" => out.push_str(&page.figure(chart::law::loss_by_tokens(&plot, law))),
         "frontier" => {
-            out.push_str(&page.figure(chart::law::loss_by_compute(&plot, law)));
+            let runs = page.findings.laws.iter().find(|l| l.law == "L(N,D)");
+            out.push_str(&page.figure(chart::law::loss_by_compute(&plot, law, runs)));
             if !law.allocation.is_empty() {
                 let rows = &law.allocation;
                 let size = chart::law::split(

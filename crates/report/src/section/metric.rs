@@ -1,6 +1,6 @@
 //! What the metric does: jumps that per-token accuracy explains, and abilities that fall before they rise.
 
-use super::{Section, conditions, section, shape_pill};
+use super::{Section, ability_pill, conditions, section};
 use crate::chart;
 use crate::findings::Ability;
 use crate::html::escape;
@@ -42,11 +42,7 @@ pub(crate) fn artefacts(page: &mut Page) -> Option<Section> {
 /// Abilities that fall before they rise: accuracy and its negative log-likelihood.
 pub(crate) fn u_shapes(page: &mut Page) -> Option<Section> {
     let f = page.findings;
-    let turns = |a: &Ability| match a.shape.as_str() {
-        "u-shaped" => a.higher_is_better,
-        "inverted-u" => !a.higher_is_better,
-        _ => false,
-    };
+    let turns = |a: &Ability| a.shape == "u-shaped";
     let mut body = String::new();
     for condition in conditions(&f.abilities) {
         let members: Vec<usize> = condition.members.clone();
@@ -63,12 +59,14 @@ pub(crate) fn u_shapes(page: &mut Page) -> Option<Section> {
         for i in shown {
             let a = &f.abilities[i];
             let anchor = page.anchors.ability(i).to_owned();
-            let figure = page.figure(chart::ability::ability(&format!("{anchor}-u"), a));
+            // Here the fall matters, not its place between 0 and 100%.
+            let mut figure = chart::ability::ability(&format!("{anchor}-u"), a);
+            (figure.y.hi, figure.quiet) = (None, false);
+            let figure = page.figure(figure);
+            let pill = ability_pill(a);
+            let reason = escape(&a.reason);
             body.push_str(&format!(
-                "<div><p class=\"verdict\">{}: {}</p>{figure}<p class=\"reason\">{}</p></div>",
-                escape(&words::metric(&a.metric).name),
-                shape_pill(&a.shape, a.weights.get(&a.shape).copied()),
-                escape(&a.reason)
+                "<div><p class=\"verdict\">{pill}</p>{figure}<p class=\"reason\">{reason}</p></div>"
             ));
         }
         body.push_str("</div>\n");
@@ -78,6 +76,6 @@ pub(crate) fn u_shapes(page: &mut Page) -> Option<Section> {
     }
     let intro = "<p>Some abilities get worse with size before they get better: a middling model has learnt a rule well \
         enough to apply it where an exception holds. Accuracy cannot fall far below guessing, so the negative \
-        log-likelihood often shows the hump more clearly.</p>\n";
+        log-likelihood, which is better when lower, often shows it more clearly as a hump.</p>\n";
     section("u-shape", "Worse before better", format!("{intro}{body}"))
 }

@@ -22,12 +22,12 @@ pub(crate) fn provenance(page: &Page) -> Option<Section> {
     let body = format!(
         "<p>Every number on this page was read from the saved findings; none was computed by the page. Sizes are \
          non-embedding parameters. Missing measurements are left out, never shown as zero.</p>\n\
-         <p class=\"downloads\"><button type=\"button\" data-save=\"findings\">findings.json</button>\
+         <p class=\"downloads\">Download <button type=\"button\" data-save=\"findings\">findings.json</button>\
          <button type=\"button\" data-save=\"points\">points.csv</button>\
          <button type=\"button\" data-save=\"losses\">losses.csv</button>\
          <button type=\"button\" data-save=\"study\">study.toml</button></p>\n{}{}\
          <h3>The study file</h3>\n<pre class=\"study\" tabindex=\"0\" aria-label=\"The study file, verbatim\">{}</pre>\n",
-        facts("Where the numbers come from", rows),
+        facts("The study and its records", rows),
         models(&f.models),
         escape(&p.study_file)
     );

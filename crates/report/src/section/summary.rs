@@ -77,7 +77,7 @@ fn headline(page: &Page, h: &Headline) -> String {
         h.about.iter().filter_map(|a| Some((a.as_str(), page.anchors.named(a)?))).collect();
     for (name, anchor) in targets.iter().take(LINKS) {
         let name = page.findings.abilities.iter().find(|a| a.id == *name).map_or_else(
-            || (*name).to_owned(),
+            || words::label(name),
             |a| format!("{}, {}", words::ability_name(a), words::metric(&a.metric).name),
         );
         links.push_str(&format!("<a href=\"#{anchor}\">{}</a>", escape(&name)));

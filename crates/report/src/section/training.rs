@@ -20,7 +20,8 @@ pub(crate) fn training(page: &mut Page) -> Option<Section> {
     }
     let mut body = String::from(
         "<p>Lines are training losses, one for each model; markers are held-out losses at the saved checkpoints. \
-         The two differ by what is scored: the training loss covers the whole mixture.</p>\n",
+         The training loss is that of \
+         the whole mixture, the held-out loss that of held-out text.</p>\n",
     );
     for (i, ladder) in ladders.iter().enumerate() {
         let mut curves: Vec<&Curve> = f.curves.iter().filter(|c| c.ladder == *ladder).collect();

@@ -1,6 +1,6 @@
 //! The table of verdicts, sortable and filterable, and the map of where abilities emerge.
 
-use super::{Section, conditions, known, section, shape_pill};
+use super::{Section, ability_pill, conditions, known, section, shape_pill};
 use crate::chart;
 use crate::findings::{Ability, Findings, Threshold};
 use crate::html::escape;
@@ -79,7 +79,7 @@ fn table(page: &Page) -> String {
         ["Ability", "Verdict, weight", "Course", "Emerges at", "Smallest to largest", "Made by the metric?"]
             .iter()
             .map(|h| match *h {
-                "Course" => format!("<th scope=\"col\">{h}</th>"),
+                "Course" => format!("<th scope=\"col\" class=\"plain\">{h}</th>"),
                 h => format!("<th scope=\"col\"><button type=\"button\" class=\"sort\">{h}</button></th>"),
             })
             .collect();
@@ -103,19 +103,24 @@ fn row(a: &Ability, anchor: &str, main: bool) -> String {
     };
     let threshold = a.threshold.map_or("–".to_owned(), words::threshold);
     let at = a.threshold.map_or(String::new(), |t| t.scale.to_string());
+    let none = " class=\"none\"";
     let ruling = a.artefact.as_ref().map_or("–", |r| r.ruling.as_str());
     format!(
         "<tr data-shape=\"{shape}\"{hidden}><th scope=\"row\"><a href=\"#{anchor}\">{name}</a><small>{metric}</small>{why}</th>\
-         <td class=\"shape\" data-v=\"{rank}\">{pill}</td><td>{spark}</td><td data-v=\"{at}\">{threshold}</td>\
-         <td data-v=\"{last}\">{ends}</td><td>{ruling}</td></tr>\n",
+         <td class=\"shape\" data-v=\"{rank}\">{pill}</td><td class=\"course\">{spark}</td>\
+         <td data-label=\"Emerges at\" data-v=\"{at}\"{no_threshold}>{threshold}</td>\
+         <td data-label=\"Smallest to largest\" data-v=\"{last}\">{ends}</td>\
+         <td data-label=\"Made by the metric\"{no_ruling}>{ruling}</td></tr>\n",
         shape = known(&a.shape),
         hidden = if main { "" } else { " data-secondary hidden" },
         name = escape(&words::ability_name(a)),
-        metric = escape(&metric.name),
+        metric = escape(&format!("{}{}", metric.name, if a.higher_is_better { "" } else { ", lower is better" })),
         spark = sparkline(a),
         rank = rank(a, weight),
         why = why(a),
-        pill = shape_pill(&a.shape, weight),
+        no_threshold = if a.threshold.is_some() { "" } else { none },
+        no_ruling = if a.artefact.is_some() { "" } else { none },
+        pill = ability_pill(a),
         ruling = escape(ruling),
     )
 }

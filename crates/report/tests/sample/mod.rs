@@ -104,7 +104,7 @@ fn recipes() -> Vec<Recipe> {
         r("rule and exception", "exception", "direct", 0, "exact_match", "u-shaped", Some(0.1), 0.04, |n| {
             0.28 * (1.0 - sigmoid(n, 6e3, 2.5)) + 0.6 * sigmoid(n, 2e5, 1.8)
         }),
-        r("rule and exception", "exception", "direct", 0, "nll", "inverted-u", None, 0.2, |n| {
+        r("rule and exception", "exception", "direct", 0, "nll", "u-shaped", None, 0.2, |n| {
             1.6 + 3.0 * (-(n / 2e4).ln().powi(2) / 1.8).exp()
         }),
         r("mapping", "mapping", "direct", 1, "exact_match", "flat", Some(0.125), 0.02, |_| 0.37),
@@ -118,6 +118,9 @@ fn recipes() -> Vec<Recipe> {
         r("sum", "5 numbers", "step-by-step", 0, "exact_match", "emergent", Some(0.1), 0.08, |n| sigmoid(n, 6e3, 5.0)),
         r("a*b+c*d", "up to 9", "direct", 0, "edit_similarity", "inverse", None, 0.04, |n| {
             0.7 - 0.4 * sigmoid(n, 2e4, 1.2)
+        }),
+        r("letters", "rare among frequent", "direct", 0, "choice_accuracy", "inverted-u", Some(0.25), 0.04, |n| {
+            0.3 + 0.5 * (-(n / 2e4).ln().powi(2) / 1.8).exp()
         }),
         r(
             "<script>alert('family')</script>",
@@ -389,7 +392,7 @@ fn laws() -> Vec<Law> {
             ..law("L(N,D)", "L(N,D) = E + A / N^alpha + B / D^beta", vec![("E", i(0.69, 0.1)), ("A", i(9.75, 1.3)), ("alpha", i(0.265, 0.021)), ("B", i(90.0, 20.0)), ("beta", i(0.4, 0.05))])
         },
         Law {
-            points: along,
+            points: along.iter().step_by(23).cloned().collect(),
             curve: steps(6e8, 8e12).map(|c| CurvePoint { x: c, y: i(SIZES.iter().map(|&(_, n)| loss(n as f64, c / 6.0 / n as f64)).fold(f64::MAX, f64::min), 0.03) }).collect(),
             allocation: steps(6e8, 8e12).map(|c| {
                 let (n, d) = (0.05 * c.powf(0.5), 3.3 * c.powf(0.5));
