@@ -1,8 +1,9 @@
 //! What a reader must know before using a fitted law: how the residuals look, and what the data did not identify.
 
-use crate::fit::{Fit, Interval};
+use crate::fit::Fit;
 use crate::law::PowerSum;
 use crate::observation::{Observation, Observations};
+use saltus_stats::Interval;
 use statrs::distribution::{ContinuousCDF, FisherSnedecor};
 use std::collections::BTreeMap;
 use std::fmt;

@@ -9,7 +9,7 @@ use crate::start;
 use rayon::prelude::*;
 use saltus_random::Key;
 use saltus_stats::minimise::{Minimum, Stop};
-use statrs::distribution::{ContinuousCDF, StudentsT};
+use saltus_stats::{Interval, normal_quantile, quantile, t_quantile};
 
 /// How to fit.
 #[derive(Clone, Copy, Debug)]
@@ -28,17 +28,6 @@ impl Settings {
     pub const DELTA: f64 = 1e-3;
     /// Enough that the ends of a 95% interval move by a few per cent of its width from one key to another.
     pub const RESAMPLES: usize = 1000;
-}
-
-/// A value with its two-sided 95% interval.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Interval {
-    /// Estimate on all runs.
-    pub value: f64,
-    /// Lower end.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
 }
 
 /// A fitted law.
@@ -87,11 +76,9 @@ impl<L: Law> Fit<L> {
         if all.is_empty() {
             return Interval { value, low: value, high: value };
         }
-        let mut sorted = all.clone();
-        sorted.sort_by(f64::total_cmp);
-        let (low, high) = (percentile(&sorted, 0.025), percentile(&sorted, 0.975));
+        let (low, high) = (quantile(&all, 0.025), quantile(&all, 0.975));
         all.iter_mut().for_each(|v| *v = v.clamp(low, high));
-        let push = student(self.resampling.degrees_of_freedom(&all)) / NORMAL;
+        let push = t_quantile(0.975, self.resampling.degrees_of_freedom(&all)) / normal_quantile(0.975);
         // Outwards along the logarithm on one side and the number on the other: of the two, each is the shorter way there.
         let low = if low > 0.0 && low < value { value * (low / value).powf(push) } else { low };
         let high = if high > value { value + (high - value) * push } else { high };
@@ -121,22 +108,6 @@ impl<L: Law> Fit<L> {
             })
             .collect()
     }
-}
-
-/// Percentile of sorted values, interpolated linearly.
-fn percentile(sorted: &[f64], share: f64) -> f64 {
-    let at = share * (sorted.len() - 1) as f64;
-    let (low, high) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
-    low + (high - low) * at.fract()
-}
-
-/// The 97.5th percentile of the normal distribution.
-const NORMAL: f64 = 1.959_963_984_540_054;
-
-/// The 97.5th percentile of Student's t.
-fn student(degrees_of_freedom: f64) -> f64 {
-    let t = StudentsT::new(0.0, 1.0, degrees_of_freedom);
-    t.map_or(f64::NAN, |t| t.inverse_cdf(0.975))
 }
 
 /// Fits L(N) = E + A / N^alpha to the last checkpoint of each run.

@@ -1,8 +1,9 @@
 //! The compute frontier: how a budget is best split between parameters and tokens, with its bands.
 
-use crate::fit::{Fit, Interval};
+use crate::fit::Fit;
 use crate::law::SizeTokenLaw;
 use crate::observation::{Flops, Params, Tokens};
+use saltus_stats::Interval;
 
 /// The compute frontier of a fitted L(N, D).
 #[derive(Clone, Debug, PartialEq)]

@@ -25,9 +25,10 @@ mod resample;
 mod start;
 
 pub use check::{Residuals, Test, Warning};
-pub use fit::{Fit, Interval, Settings, fit_size, fit_size_tokens};
+pub use fit::{Fit, Settings, fit_size, fit_size_tokens};
 pub use frontier::{Frontier, FrontierPoint, frontier};
 pub use law::{Law, Optimum, SizeLaw, SizeTokenLaw};
 pub use observation::{
     Conventions, EnvelopePoint, Flops, LawError, Observation, Observations, Parameters, Params, Tokens,
 };
+pub use saltus_stats::Interval;
