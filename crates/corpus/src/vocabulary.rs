@@ -192,12 +192,13 @@ fn other(error: tokenizers::Error) -> saltus_lm::Error {
     saltus_lm::Error::Other(format!("the tokenizer failed ({error}): use another tokenizer"))
 }
 
-/// Each character is a word of a word-level model; one outside the alphabet becomes padding (here it is refused).
+/// Each character is a word of a word-level model; one outside the alphabet becomes padding (here it is refused). The
+/// pattern is any character, said so that Oniguruma, with which Python's `tokenizers` is built, understands it too.
 fn char_json() -> String {
     let vocabulary: Map<String, Value> =
         (0..).zip(ALPHABET.chars()).map(|(i, c): (u32, char)| (c.into(), i.into())).collect();
     document(
-        json!({ "type": "Split", "pattern": { "Regex": "(?s)." }, "behavior": "Isolated", "invert": false }),
+        json!({ "type": "Split", "pattern": { "Regex": r"[\s\S]" }, "behavior": "Isolated", "invert": false }),
         json!({ "type": "Fuse" }),
         json!({ "type": "WordLevel", "vocab": vocabulary, "unk_token": "_" }),
     )
