@@ -45,26 +45,52 @@ pub fn calibrate(rung: &Rung, corpus: &dyn Corpus, threads: usize, time: Duratio
 /// `time`, and the schedule played through.
 pub fn foretell(jobs: &[Job<'_>], threads: usize, time: Duration) -> Result<f64, Error> {
     let work: Vec<(usize, f64)> = jobs.iter().map(|job| Plan::of(job.rung).work).enumerate().collect();
-    let schedule = Schedule::of(&work, threads);
-    let mut total = 0.0;
     let mut known: Vec<(&Rung, usize, f64)> = Vec::new();
-    for (phase, lanes, threads) in schedule.phases(threads) {
+    makespan(&Schedule::of(&work, threads), threads, |job, threads| {
+        let Job { rung, corpus } = jobs[job];
+        let same = |r: &Rung| r.config == rung.config && r.rows == rung.rows;
+        let seconds = match known.iter().find(|(r, t, _)| same(r) && *t == threads) {
+            Some((.., seconds)) => *seconds,
+            None => calibrate(rung, corpus, threads, time)?.seconds_per_step,
+        };
+        known.push((rung, threads, seconds));
+        Ok(seconds * rung.steps as f64)
+    })
+}
+
+/// When the last job of a schedule ends, if job `j` takes `seconds(j, threads)` on so many threads.
+fn makespan(
+    schedule: &Schedule,
+    threads: usize,
+    mut seconds: impl FnMut(usize, usize) -> Result<f64, Error>,
+) -> Result<f64, Error> {
+    let mut total = 0.0;
+    for (jobs, lanes, threads) in schedule.phases(threads) {
         let mut lanes = vec![0.0; lanes];
-        for job in phase.iter().map(|&i| jobs[i]) {
-            let same = |r: &Rung| r.config == job.rung.config && r.rows == job.rung.rows;
-            let seconds = match known.iter().find(|(r, t, _)| same(r) && *t == threads) {
-                Some((.., seconds)) => *seconds,
-                None => {
-                    let seconds = calibrate(job.rung, job.corpus, threads, time)?.seconds_per_step;
-                    known.push((job.rung, threads, seconds));
-                    seconds
-                }
-            };
-            // The lane that is free first takes the next rung.
+        for &job in jobs {
+            // The lane that is free first takes the next job.
             lanes.sort_by(f64::total_cmp);
-            lanes[0] += seconds * job.rung.steps as f64;
+            lanes[0] += seconds(job, threads)?;
         }
         total += lanes.into_iter().fold(0.0, f64::max);
     }
     Ok(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_ends_when_its_last_lane_does() {
+        let seconds = [40.0, 8.0, 6.0, 5.0];
+        let work: Vec<(usize, f64)> = seconds.iter().copied().enumerate().collect();
+        let ends = |threads| {
+            let speed = |job: usize, threads: usize| Ok(seconds[job] / threads as f64);
+            makespan(&Schedule::of(&work, threads), threads, speed).ok()
+        };
+        assert_eq!(ends(1), Some(59.0));
+        // The first on both threads; then 8 beside 6 + 5.
+        assert_eq!(ends(2), Some(20.0 + 11.0));
+    }
 }
