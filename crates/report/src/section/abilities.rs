@@ -83,11 +83,7 @@ fn verdict(a: &Ability) -> String {
     others.sort_by(|x, y| y.1.total_cmp(x.1));
     if !others.is_empty() {
         let list: Vec<String> = others.iter().map(|(s, w)| format!("{s} {}", words::share(**w))).collect();
-        let lead = match (undetermined, others.len()) {
-            (true, 1) => "Nearest:",
-            (true, _) => "Between",
-            (false, _) => "Also possible:",
-        };
+        let lead = if undetermined { "Weights:" } else { "Also possible:" };
         out.push_str(&format!("<p class=\"others\">{lead} {}</p>\n", escape(&list.join(", "))));
     }
     out

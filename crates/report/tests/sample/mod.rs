@@ -137,7 +137,19 @@ fn recipes() -> Vec<Recipe> {
 }
 
 fn abilities() -> Vec<Ability> {
-    recipes().iter().enumerate().map(|(i, r)| ability(i as u64, r)).collect()
+    let mut all: Vec<Ability> = recipes().iter().enumerate().map(|(i, r)| ability(i as u64, r)).collect();
+    // Two that could hardly be measured: at one size, and nowhere.
+    for (task, sizes) in [("one size only", 1), ("no size at all", 0)] {
+        let mut scarce = all[0].clone();
+        scarce.id = format!("scarce/{task}/direct/0/exact_match");
+        (scarce.family, scarce.task, scarce.shape) = ("scarce".into(), task.into(), "undetermined".into());
+        scarce.points.truncate(sizes);
+        scarce.fit.clear();
+        (scarce.threshold, scarce.artefact) = (None, None);
+        scarce.reason = format!("ARTIFICIAL: too few sizes ({sizes}); three are needed.");
+        all.push(scarce);
+    }
+    all
 }
 
 fn ability(i: u64, r: &Recipe) -> Ability {
