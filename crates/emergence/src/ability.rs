@@ -125,7 +125,8 @@ pub struct Point {
 pub struct Threshold {
     /// The smallest tested scale from which on the ability is above chance + delta beyond doubt.
     pub scale: f64,
-    /// Largest tested scale that is, beyond doubt, below the crossing of chance + delta (not itself above).
+    /// Largest tested scale up to which the ability is below chance + delta beyond doubt; the smallest tested scale if
+    /// there is none.
     pub low: f64,
     /// Tested scale by which the crossing has happened beyond doubt.
     pub high: f64,

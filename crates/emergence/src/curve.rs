@@ -209,13 +209,13 @@ impl Fitter {
         for cell in cells {
             let (a, b) = least_squares(e, &cell.rise, left, |b| self.clip(b));
             let curve = Curve::Step { link: cell.link, left: a, right: b, mid: cell.mid, width: cell.width };
-            if !self.admits(e, &curve, rise) {
-                continue;
-            }
-            let rises = cell.rise.iter().enumerate();
-            let log_likelihood = rises.map(|(j, r)| e.log_likelihood(j, a + (b - a) * r)).sum();
-            if best.is_none_or(|best: Fit| log_likelihood > best.log_likelihood) {
-                best = Some(Fit { curve, log_likelihood });
+            let means = cell.rise.iter().map(|r| a + (b - a) * r);
+            let least = best.map_or(f64::NEG_INFINITY, |b| b.log_likelihood);
+            match e.of_means_if(means, least) {
+                Some(log_likelihood) if log_likelihood > least && self.admits(e, &curve, rise) => {
+                    best = Some(Fit { curve, log_likelihood });
+                }
+                _ => {}
             }
         }
         let Curve::Step { link, left, right, mid, width } = best?.curve else { return best };

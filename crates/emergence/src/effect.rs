@@ -2,7 +2,7 @@
 
 use crate::reason::scale as readable;
 use crate::sample::{Sample, Size};
-use crate::spread::LENT_DOF;
+use crate::spread::{LENT_DOF, Seen, moderated};
 use crate::{Ability, Kind, Threshold, Unjudgeable};
 use saltus_stats::{Interval, crossed, mean, t_quantile, variance};
 
@@ -43,9 +43,9 @@ pub fn effect(with: &Ability, without: &Ability) -> Result<Effect, Unjudgeable> 
         let Some(b) = without.sizes.iter().find(|b| b.scale == a.scale) else { continue };
         pairs.extend(Pair::new(a, b, with.kind)?);
     }
-    let pooled = pooled(&pairs);
-    let point = |p: &Pair| oriented(&with, p.scale, p.with, p.without, p.interval(pooled));
-    Ok(finish(&with, pairs.iter().map(point).collect()))
+    let spread = moderated(&pairs.iter().map(|p| p.seen).collect::<Vec<_>>(), f64::INFINITY);
+    let point = |(p, spread): (&Pair, &f64)| oriented(&with, p.scale, p.with, p.without, p.interval(*spread));
+    Ok(finish(&with, pairs.iter().zip(&spread).map(point).collect()))
 }
 
 /// The effect between two ladders, as in a control of depth: each size of `with` against the size of `without` that is
@@ -73,13 +73,10 @@ struct Pair {
     scale: f64,
     with: f64,
     without: f64,
-    seeds: f64,
-    difference: f64,
-    seed_variance: f64,
-    noise: f64,
+    /// The paired differences of the models.
+    seen: Seen,
+    /// Variance of their mean from drawing these items.
     item_variance: f64,
-    /// How much room the two scores have to vary; seeds' spread is pooled over sizes in this unit.
-    room: f64,
 }
 
 impl Pair {
@@ -112,40 +109,25 @@ impl Pair {
         let room = if kind == Kind::Unbounded { 1.0 } else { binomial(with) + binomial(without) };
         // With every score alike nothing is seen of the items' spread; the smoothed binomial is the least it can be.
         let least = if kind == Kind::Unbounded { 0.0 } else { room.min(1.0) / table.items };
-        let unseen = table.item_variance == 0.0;
-        Ok(Some(Pair {
-            scale: a.scale,
-            with,
-            without,
+        let seen = Seen {
             seeds: rows.len() as f64,
-            difference: mean(&table.seed_means),
-            seed_variance: variance(&table.seed_means),
+            mean: mean(&table.seed_means),
+            variance: variance(&table.seed_means),
             noise: table.noise,
-            item_variance: if unseen { least } else { table.item_variance },
             room,
-        }))
+        };
+        let item_variance = if table.item_variance == 0.0 { least } else { table.item_variance };
+        Ok(Some(Pair { scale: a.scale, with, without, seen, item_variance }))
     }
 
-    fn interval(&self, pooled: f64) -> Interval {
-        let dof = self.seeds - 1.0;
-        let prior = pooled * self.room + self.noise;
-        let moderated = ((dof * self.seed_variance + LENT_DOF * prior) / (dof + LENT_DOF)).max(self.noise);
-        let from_seeds = moderated / self.seeds;
-        let total = from_seeds + (self.item_variance - self.noise / self.seeds).max(0.0);
+    fn interval(&self, spread: f64) -> Interval {
+        let from_seeds = spread * self.seen.room / self.seen.seeds;
+        let total = from_seeds + self.item_variance.max(self.seen.noise / self.seen.seeds);
         let share = if total > 0.0 { from_seeds / total } else { 0.0 };
-        let half = t_quantile(0.975, (dof + LENT_DOF) / (share * share).max(1e-9)) * total.sqrt();
-        Interval { value: self.difference, low: self.difference - half, high: self.difference + half }
+        let dof = (self.seen.seeds - 1.0 + LENT_DOF) / (share * share).max(1e-9);
+        let half = t_quantile(0.975, dof) * total.sqrt();
+        Interval { value: self.seen.mean, low: self.seen.mean - half, high: self.seen.mean + half }
     }
-}
-
-/// Variance between seeds beyond item noise, for each unit of room, over all sizes.
-fn pooled(pairs: &[Pair]) -> f64 {
-    let (mut excess, mut scale) = (0.0, 0.0);
-    for p in pairs {
-        excess += (p.seeds - 1.0) * (p.seed_variance - p.noise);
-        scale += (p.seeds - 1.0) * p.room;
-    }
-    if scale > 0.0 { (excess / scale).max(0.0) } else { 0.0 }
 }
 
 /// A point in the metric's own direction.

@@ -2,7 +2,7 @@
 
 use crate::Kind;
 use crate::sample::Sample;
-use crate::spread::{Seen, UNIFORM, learnt, model_variance, moderated, pooled};
+use crate::spread::{Seen, UNIFORM, learnt, moderated, most, room};
 use rand::Rng;
 use rand_distr::{Distribution, Normal};
 use saltus_stats::beta_binomial;
@@ -28,6 +28,8 @@ pub(crate) struct Evidence {
     /// Models over all sizes.
     pub(crate) models: usize,
     tables: Vec<Table>,
+    /// The highest log-likelihood of each size.
+    highest: Vec<f64>,
 }
 
 enum Table {
@@ -44,16 +46,16 @@ pub(crate) fn measured(sample: &Sample) -> Outcome {
 
 /// Draws an outcome of the sample's design whose true means are `curve`, with the seeds' spread pooled over all sizes.
 pub(crate) fn draw(sample: &Sample, curve: &[f64], rng: &mut impl Rng) -> Outcome {
-    let spread = pooled(sample.kind, sample.sizes.iter().map(|s| &s.seen));
+    let spread =
+        if sample.kind == Kind::Unbounded { sample.pooled_spread() } else { sample.pooled_spread().min(UNIFORM) };
     let mut of_model = |j: usize, items: u32| {
         let seen = &sample.sizes[j].seen;
         if let Kind::Proportion { .. } = sample.kind {
             let mu = curve[j].clamp(MARGIN, 1.0 - MARGIN);
-            let rho = spread.min(UNIFORM) * learnt(sample.kind, mu);
+            let rho = spread * learnt(sample.kind, mu);
             return f64::from(beta_binomial::draw(rng, items, mu, rho)) / f64::from(items);
         }
-        let spread = if sample.kind == Kind::Unbounded { spread } else { spread.min(UNIFORM) };
-        let sd = model_variance(sample.kind, spread, &Seen { mean: curve[j], ..*seen }).sqrt();
+        let sd = Seen { room: room(sample.kind, curve[j]), ..*seen }.model_variance(spread).sqrt();
         Normal::new(curve[j], sd).map_or(curve[j], |n| n.sample(rng))
     };
     let sizes = sample.sizes.iter().enumerate();
@@ -66,13 +68,13 @@ impl Evidence {
         let counts = matches!(sample.kind, Kind::Proportion { .. });
         let see = |(models, size): (&Vec<(f64, u32)>, &crate::sample::Size)| {
             let means: Vec<f64> = models.iter().map(|m| m.0).collect();
-            let seen = Seen::new(&means, size.seen.noise);
+            let seen = Seen::new(sample.kind, &means, size.seen.noise);
             // Fresh items and fresh models: the noise of a proportion follows its mean.
             let items = models.iter().map(|m| f64::from(m.1)).sum::<f64>() / means.len() as f64;
             if counts { Seen { noise: seen.mean * (1.0 - seen.mean) / items, ..seen } } else { seen }
         };
         let seen: Vec<Seen> = outcome.iter().zip(&sample.sizes).map(see).collect();
-        let spread = moderated(sample.kind, &seen);
+        let spread = moderated(&seen, most(sample.kind));
         let mean: Vec<f64> = seen.iter().map(|s| s.mean).collect();
         let range = mean.iter().fold(0.0f64, |r, v| r.max((v - mean[0]).abs()));
         // A spread of nothing at all would make any curve but the exact one impossible.
@@ -82,12 +84,16 @@ impl Evidence {
             let (w, table) = if counts {
                 count_table(sample.kind, models, spread[j])
             } else {
-                mean_table(models, mean[j], model_variance(sample.kind, spread[j], &seen[j]).max(least))
+                mean_table(models, mean[j], seen[j].model_variance(spread[j]).max(least))
             };
             weight.push(w);
             tables.push(table);
         }
-        Evidence { x: sample.xs(), mean, weight, models: outcome.iter().map(Vec::len).sum(), tables }
+        let models = outcome.iter().map(Vec::len).sum();
+        let mut evidence = Evidence { x: sample.xs(), mean, weight, models, tables, highest: Vec::new() };
+        let highest = |j: usize| evidence.tables[j].highest(evidence.log_likelihood(j, evidence.mean[j]));
+        evidence.highest = (0..evidence.x.len()).map(highest).collect();
+        evidence
     }
 
     /// Log-likelihood of the mean `mu` at size `j`.
@@ -109,12 +115,30 @@ impl Evidence {
 
     /// Log-likelihood with a free mean at every size: no curve can do better.
     pub(crate) fn saturated(&self) -> f64 {
-        let best = |j: usize| match &self.tables[j] {
+        self.highest.iter().sum()
+    }
+
+    /// Log-likelihood of the means at the sizes, or `None` as soon as it cannot reach `least`.
+    pub(crate) fn of_means_if(&self, means: impl Iterator<Item = f64>, least: f64) -> Option<f64> {
+        let mut bound = self.saturated();
+        for (j, mean) in means.enumerate() {
+            bound += self.log_likelihood(j, mean) - self.highest[j];
+            if bound < least {
+                return None;
+            }
+        }
+        Some(bound)
+    }
+}
+
+impl Table {
+    /// The highest value, `at_mean` being the one at the measured mean: the beta-binomial's maximum is close to it but
+    /// not at it.
+    fn highest(&self, at_mean: f64) -> f64 {
+        match self {
             Table::Means { constant, .. } => *constant,
-            // The beta-binomial's maximum is close to the mean but not at it.
-            Table::Counts(nodes) => nodes.iter().fold(self.log_likelihood(j, self.mean[j]), |a, &b| a.max(b)),
-        };
-        (0..self.x.len()).map(best).sum()
+            Table::Counts(nodes) => nodes.iter().fold(at_mean, |a, &b| a.max(b)),
+        }
     }
 }
 

@@ -3,13 +3,12 @@
 use crate::curve::{Bounds, Fit, Fitter};
 use crate::evidence::{Evidence, draw, measured};
 use crate::sample::Sample;
-use crate::spread::{UNIFORM, pooled};
 use crate::threshold::threshold;
 use crate::{Ability, Analysis, Kind, Shape, Unjudgeable, Verdict, reason};
 use saltus_stats::{largest_gap, slope, t_quantile, two_lines};
 
-/// A shape is named only if it carries at least this weight.
-pub const DECISIVE: f64 = 0.8;
+/// A shape is named only if it carries at least this weight: twice that of all the others together.
+pub const DECISIVE: f64 = 2.0 / 3.0;
 
 /// Points on the reported curve.
 const CURVE_POINTS: usize = 65;
@@ -172,10 +171,14 @@ fn break_p_value(sample: &Sample, fitter: &Fitter, e: &Evidence, analysis: &Anal
     (exceeded + 1) as f64 / (analysis.resamples + 1) as f64
 }
 
-/// Log-likelihood ratio of the best steep against the best gentle rise.
+/// Log-likelihood ratio of the best steep against the best gentle rise, divided by the misfit of the better one: where
+/// sizes scatter about any curve by more than their seeds do, a ratio means less.
 fn sup_lr(fitter: &Fitter, e: &Evidence) -> f64 {
     match (fitter.steep(e), fitter.gentle(e)) {
-        (Some(steep), Some(gentle)) => steep.log_likelihood - gentle.log_likelihood,
+        (Some(steep), Some(gentle)) => {
+            let better = if steep.log_likelihood > gentle.log_likelihood { &steep } else { &gentle };
+            (steep.log_likelihood - gentle.log_likelihood) / misfit(better, e, e.saturated())
+        }
         _ => f64::NEG_INFINITY,
     }
 }
@@ -259,7 +262,7 @@ pub(crate) fn passed(found: &Findings) -> bool {
     let analysis = found.analysis;
     match found.test {
         Test::TooFew => false,
-        Test::Slope(p) => p <= analysis.alpha && !(found.leading == Shape::Smooth && all_or_none(found.sample)),
+        Test::Slope(p) => p <= analysis.alpha && !(found.leading == Shape::Smooth && found.sample.all_or_none()),
         Test::Change(low, high) => {
             let near = 2.0 * analysis.delta;
             found.sample.kind == Kind::Unbounded || (-near <= low && high <= near)
@@ -267,12 +270,6 @@ pub(crate) fn passed(found: &Findings) -> bool {
         Test::Break(p) => p <= analysis.alpha && present(found),
         Test::TwoLines(before, after, opposite) => opposite && before.max(after) <= analysis.alpha,
     }
-}
-
-/// Whether seeds are spread so far that a model has the ability or has it not: its mean may grow slowly, but no model
-/// does.
-pub(crate) fn all_or_none(sample: &Sample) -> bool {
-    sample.kind != Kind::Unbounded && pooled(sample.kind, sample.sizes.iter().map(|s| &s.seen)) > UNIFORM
 }
 
 /// Whether the ability is there at the largest sizes beyond doubt, and was not at the smallest two.

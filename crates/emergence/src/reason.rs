@@ -30,7 +30,7 @@ fn doubt(found: &Findings, weight: f64) -> String {
         order.sort_by(|a, b| b.1.total_cmp(&a.1));
         let named: Vec<String> =
             order.iter().take_while(|(_, w)| *w >= 0.05).map(|(s, w)| format!("{s} {w:.2}")).collect();
-        return format!("no shape reaches weight {DECISIVE} ({}).", named.join(", "));
+        return format!("no shape reaches weight {DECISIVE:.2} ({}).", named.join(", "));
     }
     let leads = format!("{} leads (weight {weight:.2}) but ", found.leading);
     if matches!(found.test, Test::Break(p) if p <= found.analysis.alpha) && !present(found) {

@@ -1,6 +1,6 @@
 //! The measurements in order: sizes by rising scale, scores turned so that higher is better, and how far seeds differ.
 
-use crate::spread::{LENT_DOF, Seen, learnt, model_variance, moderated};
+use crate::spread::{LENT_DOF, Seen, UNIFORM, learnt, moderated, most, pooled};
 use crate::{Ability, Analysis, Kind, Measurement, Point, Unjudgeable};
 use saltus_stats::{Interval, crossed, mean, t_quantile, wilson};
 
@@ -83,9 +83,9 @@ impl Sample {
             if let Some(twice) = group.windows(2).find(|w| w[0].1.seed == w[1].1.seed) {
                 return Err(Unjudgeable::Twice { scale: twice[0].0, seed: twice[0].1.seed });
             }
-            sizes.push(Size::new(group[0].0, group.iter().map(|g| g.1.clone()).collect()));
+            sizes.push(Size::new(kind, group[0].0, group.iter().map(|g| g.1.clone()).collect()));
         }
-        let spread = moderated(kind, &sizes.iter().map(|s| s.seen).collect::<Vec<_>>());
+        let spread = moderated(&sizes.iter().map(|s| s.seen).collect::<Vec<_>>(), most(kind));
         Ok(Sample { kind, sizes, spread, turn })
     }
 
@@ -141,17 +141,28 @@ impl Sample {
             let total = from_seeds + shared / items;
             return wilson(size.mean, 1.0 / total, critical(from_seeds, total));
         }
-        let from_seeds = model_variance(self.kind, self.spread[j], &size.seen) / seeds;
-        let total = from_seeds + (size.item_variance - size.seen.noise / seeds).max(0.0);
+        let from_seeds = self.spread[j] * size.seen.room / seeds;
+        let total = from_seeds + size.item_variance.max(size.seen.noise / seeds);
         let half = critical(from_seeds, total) * total.sqrt();
         let clip = |v: f64| if self.kind == Kind::Unbounded { v } else { v.clamp(0.0, 1.0) };
         Interval { value: size.mean, low: clip(size.mean - half), high: clip(size.mean + half) }
     }
 
+    /// Spread over seeds, pooled over all sizes.
+    pub(crate) fn pooled_spread(&self) -> f64 {
+        pooled(self.sizes.iter().map(|s| &s.seen), most(self.kind))
+    }
+
+    /// Whether seeds are spread so far that a model has the ability or has it not: their mean may grow slowly, but no
+    /// model does.
+    pub(crate) fn all_or_none(&self) -> bool {
+        self.kind != Kind::Unbounded && self.pooled_spread() > UNIFORM
+    }
+
     /// Standard error of the mean of size `j` over seeds.
     pub(crate) fn standard_error(&self, j: usize) -> f64 {
         let size = &self.sizes[j];
-        (model_variance(self.kind, self.spread[j], &size.seen) / size.models.len() as f64).sqrt()
+        (size.seen.model_variance(self.spread[j]) / size.models.len() as f64).sqrt()
     }
 
     /// The points as reported, in the metric's own direction.
@@ -182,14 +193,14 @@ impl Sample {
 }
 
 impl Size {
-    fn new(scale: f64, models: Vec<Model>) -> Size {
+    fn new(kind: Kind, scale: f64, models: Vec<Model>) -> Size {
         let rows: Vec<&[f64]> = models.iter().map(|m| m.scores.as_slice()).collect();
         let table = crossed(&rows);
         Size {
             scale,
             x: scale.ln(),
             mean: mean(&table.seed_means),
-            seen: Seen::new(&table.seed_means, table.noise),
+            seen: Seen::new(kind, &table.seed_means, table.noise),
             item_variance: table.item_variance,
             models,
         }

@@ -37,51 +37,58 @@ pub(crate) struct Seen {
     pub(crate) variance: f64,
     /// The part of it that is item noise.
     pub(crate) noise: f64,
+    /// How far the means can differ at all: the unit of spread.
+    pub(crate) room: f64,
 }
 
 impl Seen {
     /// From the models' means, given their item noise.
-    pub(crate) fn new(means: &[f64], noise: f64) -> Seen {
-        Seen { seeds: means.len() as f64, mean: saltus_stats::mean(means), variance: variance(means), noise }
+    pub(crate) fn new(kind: Kind, means: &[f64], noise: f64) -> Seen {
+        let mean = saltus_stats::mean(means);
+        Seen { seeds: means.len() as f64, mean, variance: variance(means), noise, room: room(kind, mean) }
     }
 
     fn dof(&self) -> f64 {
         self.seeds - 1.0
     }
 
-    fn room(&self, kind: Kind) -> f64 {
-        if kind == Kind::Unbounded { 1.0 } else { learnt(kind, self.mean) * self.mean * (1.0 - self.mean) }
+    /// Variance of one model's mean, item noise included, at the given spread.
+    pub(crate) fn model_variance(&self, spread: f64) -> f64 {
+        spread * self.room + self.noise
     }
 }
 
-/// Spread in units of room, pooled over some sizes by moments; 0 where nothing can be seen.
-pub(crate) fn pooled<'a>(kind: Kind, sizes: impl Iterator<Item = &'a Seen>) -> f64 {
+/// What a score of mean `mu` has room for.
+pub(crate) fn room(kind: Kind, mu: f64) -> f64 {
+    if kind == Kind::Unbounded { 1.0 } else { learnt(kind, mu) * mu * (1.0 - mu) }
+}
+
+/// The largest spread that a kind of score can have.
+pub(crate) fn most(kind: Kind) -> f64 {
+    if kind == Kind::Unbounded { f64::INFINITY } else { MOST }
+}
+
+/// Spread in units of room, pooled over some sizes by moments and at most `most`; 0 where nothing can be seen.
+pub(crate) fn pooled<'a>(sizes: impl Iterator<Item = &'a Seen>, most: f64) -> f64 {
     let (mut excess, mut room) = (0.0, 0.0);
     for s in sizes {
         excess += s.dof() * (s.variance - s.noise);
-        room += s.dof() * s.room(kind);
+        room += s.dof() * s.room;
     }
-    let most = if kind == Kind::Unbounded { f64::INFINITY } else { MOST };
     if room > 1e-12 { (excess / room).clamp(0.0, most) } else { 0.0 }
 }
 
-/// Each size's spread in units of room, moderated by its neighbours.
-pub(crate) fn moderated(kind: Kind, seen: &[Seen]) -> Vec<f64> {
-    let most = if kind == Kind::Unbounded { f64::INFINITY } else { MOST };
+/// Each size's spread in units of room, moderated by its neighbours, at most `most`.
+pub(crate) fn moderated(seen: &[Seen], most: f64) -> Vec<f64> {
     let of_size = |j: usize| {
         let beside = [j.checked_sub(1), Some(j + 1)].into_iter().flatten().filter_map(|i| seen.get(i));
-        let lent = pooled(kind, beside);
-        let (own, room) = (&seen[j], seen[j].room(kind));
-        let excess = own.dof() * (own.variance - own.noise) + LENT_DOF * lent * room;
+        let lent = pooled(beside, most);
+        let own = &seen[j];
+        let excess = own.dof() * (own.variance - own.noise) + LENT_DOF * lent * own.room;
         let weight = own.dof() + LENT_DOF;
         // With all right or all wrong the own spread cannot be seen: half of what the neighbours have is assumed.
-        let value = if room > 1e-12 { excess / (weight * room) } else { LENT_DOF * lent / weight };
+        let value = if own.room > 1e-12 { excess / (weight * own.room) } else { LENT_DOF * lent / weight };
         value.clamp(0.0, most)
     };
     (0..seen.len()).map(of_size).collect()
-}
-
-/// Variance of one model's mean, item noise included, at the given spread.
-pub(crate) fn model_variance(kind: Kind, spread: f64, seen: &Seen) -> f64 {
-    spread * seen.room(kind) + seen.noise
 }

@@ -8,9 +8,11 @@ use saltus_stats::{Resample, isotonic, quantile, resample};
 /// size, or is there already at the smallest.
 ///
 /// The value is the smallest tested size from which on every lower bound exceeds chance + delta, as in the tables of Wei
-/// et al. (arXiv 2206.07682). The bounds come from resampling: the mean curve (made monotone) crosses chance + delta
-/// between two tested sizes; `low` is the lower of them at the 2.5% quantile, `high` the upper at the 97.5% quantile,
-/// and never below the value.
+/// et al. (arXiv 2206.07682). The bounds come from resampling items and seeds: the mean curve (made monotone) crosses
+/// chance + delta between two tested sizes; `low` is the lower of them at the 2.5% quantile, `high` the upper at the
+/// 97.5% quantile, and never below the value. `low` also lies no higher than the last size up to which every upper
+/// bound stays below chance + delta: resampling three seeds cannot show the lucky fourth, the points' intervals allow
+/// for it.
 pub(crate) fn threshold(sample: &Sample, analysis: &Analysis) -> Option<Threshold> {
     let line = sample.chance()? + analysis.delta;
     let certified = sample.certified(analysis)?;
@@ -29,8 +31,10 @@ pub(crate) fn threshold(sample: &Sample, analysis: &Analysis) -> Option<Threshol
     let last = sample.sizes.len() - 1;
     let early = quantile(&crossings, 0.025).floor() as usize;
     let late = (quantile(&crossings, 0.975).ceil() as usize).clamp(certified, last);
+    let absent = (0..certified).take_while(|&j| sample.interval(j).high <= line).count();
+    let low = early.min(absent).saturating_sub(1);
     let scale = |j: usize| sample.sizes[j].scale;
-    Some(Threshold { scale: scale(certified), low: scale(early.min(certified).saturating_sub(1)), high: scale(late) })
+    Some(Threshold { scale: scale(certified), low: scale(low), high: scale(late) })
 }
 
 /// Index of the first size at which the monotone curve of a resample is above `line`; the number of sizes if none is.

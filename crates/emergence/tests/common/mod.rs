@@ -1,12 +1,15 @@
 //! Shared by the tests: abilities made from means, and simulated ones.
+#![allow(dead_code, reason = "each test file uses its own part")]
 
+use rand::RngExt;
+use rand_distr::{Distribution, StandardNormal};
 use saltus_emergence::{Ability, Analysis, Kind, Measurement};
 use saltus_random::Key;
 
 /// Non-embedding parameters of the pocket ladder.
-pub const PARAMS: [f64; 8] = [1.7e3, 3.5e3, 5.9e3, 14e3, 25e3, 55e3, 97e3, 146e3];
+pub(crate) const PARAMS: [f64; 8] = [1.7e3, 3.5e3, 5.9e3, 14e3, 25e3, 55e3, 97e3, 146e3];
 
-pub fn analysis() -> Analysis {
+pub(crate) fn analysis() -> Analysis {
     Analysis { key: Key::new(7), resamples: 199, delta: 0.05, alpha: 0.05 }
 }
 
@@ -21,7 +24,7 @@ fn build(kind: Kind, higher: bool, means: &[&[f64]], scores: impl Fn(usize, usiz
 }
 
 /// Right and wrong items with the given means by size and seed, which items being right differing by model.
-pub fn proportion(chance: f64, n: usize, means: &[&[f64]]) -> Ability {
+pub(crate) fn proportion(chance: f64, n: usize, means: &[&[f64]]) -> Ability {
     build(Kind::Proportion { chance }, true, means, |j, r, m| {
         let right = (m * n as f64).round() as usize;
         let order = shuffled(n, (j * 31 + r) as u64);
@@ -31,7 +34,7 @@ pub fn proportion(chance: f64, n: usize, means: &[&[f64]]) -> Ability {
     })
 }
 
-pub fn bounded(chance: f64, n: usize, means: &[&[f64]]) -> Ability {
+pub(crate) fn bounded(chance: f64, n: usize, means: &[&[f64]]) -> Ability {
     build(Kind::Bounded { chance }, true, means, |j, r, m| {
         let order = shuffled(4 * n, (j * 31 + r) as u64);
         let right = (m * 4.0 * n as f64).round() as usize;
@@ -41,7 +44,7 @@ pub fn bounded(chance: f64, n: usize, means: &[&[f64]]) -> Ability {
     })
 }
 
-pub fn unbounded(higher: bool, n: usize, sd: f64, means: &[&[f64]]) -> Ability {
+pub(crate) fn unbounded(higher: bool, n: usize, sd: f64, means: &[&[f64]]) -> Ability {
     build(Kind::Unbounded, higher, means, |j, r, m| {
         let order = shuffled(n, (j * 31 + r) as u64);
         let mut scores = vec![m; n];
@@ -53,7 +56,6 @@ pub fn unbounded(higher: bool, n: usize, sd: f64, means: &[&[f64]]) -> Ability {
 }
 
 fn shuffled(n: usize, seed: u64) -> Vec<usize> {
-    use rand::RngExt;
     let mut rng = Key::new(99).index(seed).rng();
     let mut order: Vec<usize> = (0..n).collect();
     for i in (1..n).rev() {
@@ -63,22 +65,25 @@ fn shuffled(n: usize, seed: u64) -> Vec<usize> {
 }
 
 /// A known truth to draw ladders from.
-pub struct Truth {
-    pub name: &'static str,
-    pub kind: Kind,
+pub(crate) struct Truth {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
     /// Standard deviation of a seed's luck, in units of ln(scale): a lucky model does as well as a larger one.
-    pub luck: f64,
+    pub(crate) luck: f64,
     /// Spread of seeds beyond that: overdispersion for scores within [0, 1], standard deviation else.
-    pub rho: f64,
-    pub items: usize,
+    pub(crate) rho: f64,
+    pub(crate) items: usize,
     /// Mean performance at a scale.
-    pub mean: fn(f64) -> f64,
+    pub(crate) mean: fn(f64) -> f64,
+}
+
+/// A truth for a metric of right and wrong items; `spread` is (luck, rho).
+pub(crate) fn proportion_truth(name: &'static str, chance: f64, spread: (f64, f64), mean: fn(f64) -> f64) -> Truth {
+    Truth { name, kind: Kind::Proportion { chance }, luck: spread.0, rho: spread.1, items: 200, mean }
 }
 
 /// A ladder of 8 sizes x 3 seeds.
-pub fn simulate(truth: &Truth, trial: u64) -> Ability {
-    use rand::RngExt;
-    use rand_distr::{Distribution, StandardNormal};
+pub(crate) fn simulate(truth: &Truth, trial: u64) -> Ability {
     let mut rng = Key::new(2026).child(truth.name).index(trial).rng();
     let mut measurements = Vec::new();
     for scale in PARAMS {
@@ -111,6 +116,6 @@ pub fn simulate(truth: &Truth, trial: u64) -> Ability {
     Ability { kind: truth.kind, higher_is_better: true, measurements }
 }
 
-pub fn simulation_analysis(trial: u64) -> Analysis {
+pub(crate) fn simulation_analysis(trial: u64) -> Analysis {
     Analysis { key: Key::new(5).index(trial), resamples: 99, delta: 0.05, alpha: 0.05 }
 }
