@@ -211,6 +211,36 @@ fn scores_that_cannot_be_judged_are_refused_with_the_place() {
     );
 }
 
+/// Constant scores, one item, few sizes, uneven seeds: odd, but never a NaN or a panic.
+#[test]
+fn degenerate_ladders_have_finite_verdicts() {
+    let kinds = [
+        Kind::Proportion { chance: 0.0 },
+        Kind::Proportion { chance: 0.5 },
+        Kind::Bounded { chance: 0.1 },
+        Kind::Unbounded,
+    ];
+    for kind in kinds {
+        for (sizes, seeds, items) in [(1, 1, 1), (3, 1, 1), (3, 3, 1), (4, 2, 5), (8, 1, 50), (30, 2, 3)] {
+            for value in [0.0f64, 0.5, 1.0] {
+                let value = if matches!(kind, Kind::Proportion { .. }) { value.round() } else { value };
+                let model = |i: u64| Measurement {
+                    scale: 10f64.powi((i / seeds) as i32 + 1),
+                    seed: i % seeds,
+                    scores: vec![value; items],
+                };
+                // The last size has one seed fewer, where there are several.
+                let measurements = (0..sizes * seeds - u64::from(seeds > 1)).map(model).collect();
+                let v = verdict(&Ability { kind, higher_is_better: true, measurements });
+                assert!((v.weights.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{kind:?} {v:?}");
+                assert!(v.points.iter().all(|p| p.low <= p.value && p.value <= p.high), "{kind:?} {v:?}");
+                assert!(v.curve.iter().all(|c| c.0.is_finite() && c.1.is_finite()), "{kind:?} {v:?}");
+                assert!(![Shape::Emergent, Shape::UShaped, Shape::InvertedU].contains(&v.shape), "{kind:?} {v:?}");
+            }
+        }
+    }
+}
+
 /// A hundred abilities, every fourth of them a jump that needs the resampling test.
 #[test]
 fn a_study_is_judged_in_seconds() {
