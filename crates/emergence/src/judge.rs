@@ -227,15 +227,19 @@ fn bend_test(sample: &Sample, shape: Shape) -> Test {
     Test::TwoLines(t.before.p, t.after.p, opposite)
 }
 
-/// Sizes at which some seeds have the ability and some have not: a gap of more than half of the whole range.
+/// Sizes at which some seeds have the ability and some have not: a gap of more than half of the whole range, and far
+/// beyond item noise.
 fn disagreement(sample: &Sample, analysis: &Analysis) -> Vec<usize> {
     let (_, means) = sample.models();
     let high = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let low = means.iter().copied().fold(f64::INFINITY, f64::min);
     let least = if sample.kind == Kind::Unbounded { 0.0 } else { 2.0 * analysis.delta };
     let wide = |j: &usize| {
-        let means: Vec<f64> = sample.sizes[*j].models.iter().map(|m| m.mean).collect();
-        largest_gap(&means).is_some_and(|(a, b)| b - a > (0.5 * (high - low)).max(least))
+        let size = &sample.sizes[*j];
+        let means: Vec<f64> = size.models.iter().map(|m| m.mean).collect();
+        // The difference of two models' means has twice the noise of one: four standard errors.
+        let noise = 4.0 * (2.0 * size.seen.noise).sqrt();
+        largest_gap(&means).is_some_and(|(a, b)| b - a > (0.5 * (high - low)).max(least).max(noise))
     };
     (0..sample.sizes.len()).filter(wide).collect()
 }

@@ -94,6 +94,9 @@ fn a_hump_of_the_loss_is_a_u_of_performance() {
 fn chance_everywhere_is_flat() {
     let v = check(&proportion(0.1, 300, &rows(&around(DIRECT, 0.01))), Shape::Flat);
     assert!(v.threshold.is_none() && v.p_value.is_none());
+    // Nothing but item noise: no seeds disagree, though some lie furthest apart.
+    let noise = [0.10, 0.12, 0.09, 0.11, 0.10, 0.13, 0.09, 0.10].map(|m| [m - 0.08, m + 0.08, m + 0.06]);
+    assert!(verdict(&proportion(0.1, 40, &rows(&noise))).disagreement.is_empty());
 }
 
 fn tokens(means: [f64; 8], length: f64) -> Vec<TokenScores> {
