@@ -467,19 +467,20 @@ vectorized! {
         let Cached { k, v, columns } = cached;
         let (lanes, at_once) = (V::<S, T>::LANES, kv_heads * head_dim * columns);
         let scale = V::<S, T>::splat(simd, T::from_f64(1.0 / (head_dim as f64).sqrt()));
-        let vector = |x: &[T], at: usize| V::<S, T>::new(simd, T::lanes(simd, &x[at..][..lanes])[0]);
         let mut scores = vec![V::<S, T>::zero(simd); k.len() / at_once];
         let mut query = vec![V::<S, T>::zero(simd); head_dim];
         for (head, column) in (0..heads).flat_map(|h| (0..columns).step_by(lanes).map(move |c| (h, c))) {
             let channel = |c: usize| (head * head_dim + c) * columns + column;
             let kv_channel = |c: usize| (head / (heads / kv_heads) * head_dim + c) * columns + column;
             for (c, query) in query.iter_mut().enumerate() {
-                *query = vector(q, channel(c)) * scale;
+                *query = vector(simd, q, channel(c)) * scale;
             }
             let mut most = V::<S, T>::splat(simd, T::from_f64(-1e30));
             for (score, k) in scores.iter_mut().zip(k.chunks_exact(at_once)) {
-                let start = V::<S, T>::zero(simd);
-                *score = query.iter().enumerate().fold(start, |sum, (c, q)| vector(k, kv_channel(c)).fma(*q, sum));
+                *score = V::zero(simd);
+                for (c, q) in query.iter().enumerate() {
+                    *score = vector(simd, k, kv_channel(c)).fma(*q, *score);
+                }
                 most = most.max(*score);
             }
             let mut total = V::<S, T>::zero(simd);
@@ -491,12 +492,18 @@ vectorized! {
             for c in 0..head_dim {
                 let mut sum = V::<S, T>::zero(simd);
                 for (score, v) in scores.iter().zip(v.chunks_exact(at_once)) {
-                    sum = vector(v, kv_channel(c)).fma(*score, sum);
+                    sum = vector(simd, v, kv_channel(c)).fma(*score, sum);
                 }
                 T::lanes_mut(simd, &mut out[channel(c)..][..lanes])[0] = (sum * inverse).value;
             }
         }
     }
+}
+
+/// One register from `at` on.
+#[inline(always)]
+fn vector<S: Simd, T: Real>(simd: S, x: &[T], at: usize) -> V<S, T> {
+    V::new(simd, T::lanes(simd, &x[at..][..V::<S, T>::LANES])[0])
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub use embedding::{embed, embed_backward, gather, scatter_add};
 pub use loss::{Prediction, cross_entropy, predictions};
 pub use matmul::{Linear, Write, linear, linear_backward_input, linear_backward_weight};
 pub use mlp::{swiglu, swiglu_backward};
-pub use norm::{Normed, rms_norm, rms_norm_backward};
+pub use norm::{Normed, rms_norm, rms_norm_again, rms_norm_backward};
 pub use optimizer::{AdamW, AdamWState, adamw};
 pub use real::Real;
 pub use rope::{Turn, rope, rope_table};

@@ -22,14 +22,15 @@ vectorized! {
 }
 
 vectorized! {
-    /// Gradient of [`swiglu`]: replaces gate and `up` by their gradients.
-    pub fn swiglu_backward<T>(simd, gate_up: &'a mut [T], dy: &'a [T]) {
+    /// Gradient of [`swiglu`]: replaces gate and `up` by their gradients, and `dy` by y, which need not be kept.
+    pub fn swiglu_backward<T>(simd, gate_up: &'a mut [T], dy: &'a mut [T]) {
         let (gate, up) = gate_up.split_at_mut(dy.len());
         let lanes = T::lanes_mut(simd, gate).iter_mut().zip(T::lanes_mut(simd, up));
-        for ((gate, up), dy) in lanes.zip(T::lanes(simd, dy)) {
-            let (g, u, dy) = (V::<S, T>::new(simd, *gate), V::new(simd, *up), V::new(simd, *dy));
+        for ((gate, up), y) in lanes.zip(T::lanes_mut(simd, dy)) {
+            let (g, u, dy) = (V::<S, T>::new(simd, *gate), V::new(simd, *up), V::new(simd, *y));
             let s = sigmoid(simd, g);
             let silu = g * s;
+            *y = (silu * u).value;
             *up = (dy * silu).value;
             *gate = (dy * u * s * (V::splat(simd, T::ONE) + g - silu)).value;
         }
@@ -50,8 +51,10 @@ mod tests {
             swiglu(x, &mut y);
             y.iter().zip(&dy).map(|(y, dy)| y * dy).sum()
         };
-        let mut dx = x.clone();
-        swiglu_backward(&mut dx, &dy);
+        let (mut dx, mut y, mut again) = (x.clone(), dy.clone(), dy.clone());
+        swiglu(&x, &mut y);
+        swiglu_backward(&mut dx, &mut again);
+        assert_eq!(y, again);
         assert_gradient(&x, &dx, loss);
     }
 

@@ -1,6 +1,7 @@
 //! RMSNorm and its gradient (Zhang & Sennrich, arXiv 1910.07467).
 
-use crate::real::{V, vectorized};
+use crate::real::{Real, V, vectorized};
+use pulp::Simd;
 
 vectorized! {
     /// `y[c] = gain[c] * x[c] / sqrt(mean over channels of x^2 + eps)` at each position; x and y are
@@ -20,11 +21,26 @@ vectorized! {
         for sum in root.iter_mut() {
             *sum = (one / V::new(simd, *sum).fma(mean, eps).sqrt()).value;
         }
-        for ((row, y), gain) in x.chunks_exact(positions).zip(y.chunks_exact_mut(positions)).zip(gain) {
-            let gain = V::<S, T>::splat(simd, *gain);
-            for ((y, x), root) in T::lanes_mut(simd, y).iter_mut().zip(T::lanes(simd, row)).zip(root.iter()) {
-                *y = (V::new(simd, *x) * V::new(simd, *root) * gain).value;
-            }
+        scale(simd, Normed { x, gain, inverse }, y);
+    }
+}
+
+vectorized! {
+    /// The result of [`rms_norm`] once more from the inverse roots that it left, the same bits: what need not be kept.
+    pub fn rms_norm_again<T>(simd, of: Normed<'a, T>, y: &'a mut [T]) {
+        scale(simd, of, y);
+    }
+}
+
+#[inline(always)]
+fn scale<S: Simd, T: Real>(simd: S, of: Normed<'_, T>, y: &mut [T]) {
+    let Normed { x, gain, inverse } = of;
+    let positions = inverse.len();
+    for ((row, y), gain) in x.chunks_exact(positions).zip(y.chunks_exact_mut(positions)).zip(gain) {
+        let gain = V::<S, T>::splat(simd, *gain);
+        let lanes = T::lanes(simd, row).iter().zip(T::lanes(simd, inverse));
+        for (y, (x, root)) in T::lanes_mut(simd, y).iter_mut().zip(lanes) {
+            *y = (V::new(simd, *x) * V::new(simd, *root) * gain).value;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! AdamW (Loshchilov & Hutter, arXiv 1711.05101, algorithm 2) as one pass over memory.
 
 use crate::real::{Real, V, vectorized};
+use pulp::Simd;
 
 /// Constants of AdamW.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,29 +63,38 @@ pub fn adamw<T: Real>(
 
 vectorized! {
     fn update<T>(simd, factors: Factors<T>, gradient: &'a [T], state: AdamWState<'a, T>) {
-        let c = |x: T| V::<S, T>::splat(simd, x);
-        let f = factors;
-        let one = |g: V<S, T>, x: V<S, T>, m: V<S, T>, v: V<S, T>| {
-            let g = g * c(f.clip);
-            let m = g.fma(c(T::ONE - f.beta1), m * c(f.beta1));
-            let v = (g * g).fma(c(T::ONE - f.beta2), v * c(f.beta2));
-            let x = (m / v.sqrt().fma(c(f.root), c(f.eps))).fma(c(f.rate), x * c(f.keep));
-            (x, m, v)
-        };
         let whole = gradient.len() / V::<S, T>::LANES * V::<S, T>::LANES;
         let moments = T::lanes_mut(simd, state.first_moment).iter_mut().zip(T::lanes_mut(simd, state.second_moment));
         let values = T::lanes_mut(simd, state.values).iter_mut().zip(T::lanes(simd, gradient));
         for ((x, g), (m, v)) in values.zip(moments) {
-            let new = one(V::new(simd, *g), V::new(simd, *x), V::new(simd, *m), V::new(simd, *v));
-            (*x, *m, *v) = (new.0.value, new.1.value, new.2.value);
+            let old = [V::new(simd, *g), V::new(simd, *x), V::new(simd, *m), V::new(simd, *v)];
+            let new = updated(simd, factors, old);
+            (*x, *m, *v) = (new[0].value, new[1].value, new[2].value);
         }
         // The rest fills one register, so that a value does not depend on where its range ends.
         for i in whole..gradient.len() {
-            let new = one(c(gradient[i]), c(state.values[i]), c(state.first_moment[i]), c(state.second_moment[i]));
-            let first = |x: V<S, T>| x.first();
-            (state.values[i], state.first_moment[i], state.second_moment[i]) = (first(new.0), first(new.1), first(new.2));
+            let old = [gradient[i], state.values[i], state.first_moment[i], state.second_moment[i]];
+            let new = updated(simd, factors, [
+                V::splat(simd, old[0]),
+                V::splat(simd, old[1]),
+                V::splat(simd, old[2]),
+                V::splat(simd, old[3]),
+            ]);
+            (state.values[i], state.first_moment[i], state.second_moment[i]) =
+                (new[0].first(), new[1].first(), new[2].first());
         }
     }
+}
+
+/// Value and moments after the step, from gradient, value and moments before.
+#[inline(always)]
+fn updated<S: Simd, T: Real>(simd: S, f: Factors<T>, [g, x, m, v]: [V<S, T>; 4]) -> [V<S, T>; 3] {
+    let g = g * V::splat(simd, f.clip);
+    let m = g.fma(V::splat(simd, T::ONE - f.beta1), m * V::splat(simd, f.beta1));
+    let v = (g * g).fma(V::splat(simd, T::ONE - f.beta2), v * V::splat(simd, f.beta2));
+    let root = v.sqrt().fma(V::splat(simd, f.root), V::splat(simd, f.eps));
+    let x = (m / root).fma(V::splat(simd, f.rate), x * V::splat(simd, f.keep));
+    [x, m, v]
 }
 
 #[cfg(test)]

@@ -83,30 +83,51 @@ impl Trainer {
         let span = self.tokens.len() / SHARDS;
         let scale = 1.0 / self.targets.iter().filter(|t| **t != IGNORE).count() as f32;
         let (weights, tokens, targets) = (&self.weights, &self.tokens, &self.targets);
-        std::thread::scope(|scope| {
-            for (t, shards) in self.shards.chunks_mut(SHARDS.div_ceil(threads)).enumerate() {
-                scope.spawn(move || {
-                    for (s, (workspace, gradient)) in shards.iter_mut().enumerate() {
-                        let at = (t * SHARDS.div_ceil(threads) + s) * span;
-                        let (tokens, targets) = (&tokens[at..at + span], &targets[at..at + span]);
-                        gradient.fill(0.0);
-                        loss_and_gradient(weights, Rows { context, tokens, targets }, scale, workspace, gradient);
-                    }
-                });
-            }
+        let mut shards: Vec<_> = self.shards.iter_mut().enumerate().collect();
+        each(&mut shards, threads, |(number, (workspace, gradient))| {
+            let at = *number * span;
+            let (tokens, targets) = (&tokens[at..at + span], &targets[at..at + span]);
+            gradient.fill(0.0);
+            loss_and_gradient(weights, Rows { context, tokens, targets }, scale, workspace, gradient);
         });
         let chunk = self.weights.values.len().div_ceil(threads);
         let mut gradients: Vec<_> = self.shards.iter_mut().map(|(_, g)| g.chunks_mut(chunk)).collect();
         let [first, second] = &mut self.moments;
         let values = self.weights.values.chunks_mut(chunk).zip(first.chunks_mut(chunk).zip(second.chunks_mut(chunk)));
         let step = self.step;
-        std::thread::scope(|scope| {
-            for (values, (first_moment, second_moment)) in values {
-                let parts: Vec<_> = gradients.iter_mut().filter_map(Iterator::next).collect();
-                scope.spawn(move || update(parts, step, AdamWState { values, first_moment, second_moment }));
+        let mut parts: Vec<_> = values
+            .map(|(values, (first_moment, second_moment))| {
+                let gradients: Vec<_> = gradients.iter_mut().filter_map(Iterator::next).collect();
+                Some((gradients, AdamWState { values, first_moment, second_moment }))
+            })
+            .collect();
+        each(&mut parts, threads, |part| {
+            if let Some((gradients, state)) = part.take() {
+                update(gradients, step, state);
             }
         });
     }
+}
+
+/// Calls `f` on each task, equally many on each of so many threads; one thread is the calling one.
+fn each<T: Send>(tasks: &mut [T], threads: usize, f: impl Fn(&mut T) + Sync) {
+    if threads == 1 {
+        return tasks.iter_mut().for_each(f);
+    }
+    let (share, f) = (tasks.len().div_ceil(threads), &f);
+    std::thread::scope(|scope| {
+        for tasks in tasks.chunks_mut(share) {
+            scope.spawn(move || tasks.iter_mut().for_each(f));
+        }
+    });
+}
+
+/// Seconds that this thread was on a processor, or elapsed seconds where the system does not say: with one thread, what
+/// else the machine does then counts less.
+fn seconds(start: Instant) -> f64 {
+    let on_processor = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanoseconds = on_processor.and_then(|s| s.split(' ').next()?.parse::<f64>().ok());
+    nanoseconds.map_or_else(|| start.elapsed().as_secs_f64(), |n| n * 1e-9)
 }
 
 fn update(mut parts: Vec<&mut [f32]>, step: u64, state: AdamWState<'_>) {
@@ -164,12 +185,21 @@ fn main() {
     for shape in shapes().iter().filter(|s| wanted(&s.name)) {
         let mut trainer = Trainer::new(shape);
         trainer.step(threads);
-        let mut times = Vec::new();
-        let start = Instant::now();
-        while times.len() < 5 || start.elapsed() < Duration::from_secs(2) {
-            let before = Instant::now();
+        let begin = Instant::now();
+        let now = || if threads == 1 { seconds(begin) } else { begin.elapsed().as_secs_f64() };
+        // The system counts a thread's time in ticks of some milliseconds: many steps make one measurement.
+        let before = now();
+        let mut steps = 0;
+        while begin.elapsed() < Duration::from_millis(300) {
             trainer.step(threads);
-            times.push(before.elapsed().as_secs_f64());
+            steps += 1;
+        }
+        let steps = (0.15 / (now() - before).max(0.01) * f64::from(steps)).ceil() as usize;
+        let mut times = Vec::new();
+        for _ in 0..9 {
+            let before = now();
+            (0..steps).for_each(|_| trainer.step(threads));
+            times.push((now() - before) / steps as f64);
         }
         times.sort_by(f64::total_cmp);
         let positions = trainer.tokens.len() as f64;

@@ -8,8 +8,8 @@ use crate::{
 };
 use saltus_compute::{
     Attended, Attention, AttentionGradient, Linear, Normed, Real, Turn, Write, attention_backward, cross_entropy,
-    embed_backward, linear_backward_input, linear_backward_weight, rms_norm_backward, rope, scatter_add,
-    swiglu_backward,
+    embed_backward, gather, linear_backward_input, linear_backward_weight, rms_norm_again, rms_norm_backward, rope,
+    scatter_add, swiglu_backward,
 };
 
 /// Rows of equal length: `tokens[r * context + t]` is read, `targets[r * context + t]` is predicted there
@@ -124,7 +124,7 @@ fn backward<T: Real>(weights: &Weights<T>, workspace: &mut Workspace<T>, gradien
     let count = plan.scored.count;
     let shape = Linear { outputs: config.vocabulary, inputs: config.width, positions: count };
     linear_backward_weight(shape, &activations.logits, &activations.normed, &mut gradient[ends.head.clone()]);
-    let dnormed = fit(&mut gradients.normed, config.width * count);
+    let dnormed = &mut activations.normed;
     linear_backward_input(shape, &values[ends.head], &activations.logits, dnormed, Write::Set);
     let stream = fit(&mut gradients.stream, config.width * count);
     stream.fill(T::ZERO);
@@ -156,16 +156,18 @@ impl<T: Real> Pass<'_, T> {
         let count = layer.middle_inverse.len();
         let (down, gate_up, norm) = (&self.ranges.down, &self.ranges.gate_up, &self.ranges.mlp_norm);
         let shape = Linear { outputs: config.width, inputs: config.mlp_hidden, positions: count };
-        let dhidden = fit(&mut to.hidden, config.mlp_hidden * count);
-        linear_backward_weight(shape, &to.stream, &layer.hidden, &mut self.gradient[down.clone()]);
-        linear_backward_input(shape, &values[down.clone()], &to.stream, dhidden, Write::Set);
-        swiglu_backward(&mut layer.gate_up, dhidden);
-        let shape = Linear { outputs: 2 * config.mlp_hidden, inputs: config.width, positions: count };
-        let dnormed = fit(&mut to.normed, config.width * count);
-        linear_backward_weight(shape, &layer.gate_up, &layer.middle_normed, &mut self.gradient[gate_up.clone()]);
-        linear_backward_input(shape, &values[gate_up.clone()], &layer.gate_up, dnormed, Write::Set);
+        let hidden = fit(&mut to.hidden, config.mlp_hidden * count);
+        linear_backward_input(shape, &values[down.clone()], &to.stream, hidden, Write::Set);
+        swiglu_backward(&mut layer.gate_up, hidden);
+        linear_backward_weight(shape, &to.stream, hidden, &mut self.gradient[down.clone()]);
+
         let of = Normed { x: &layer.middle, gain: &values[norm.clone()], inverse: &layer.middle_inverse };
-        rms_norm_backward(of, dnormed, &mut to.stream, &mut self.gradient[norm.clone()]);
+        let shape = Linear { outputs: 2 * config.mlp_hidden, inputs: config.width, positions: count };
+        let normed = fit(&mut to.normed, config.width * count);
+        rms_norm_again(of, normed);
+        linear_backward_weight(shape, &layer.gate_up, normed, &mut self.gradient[gate_up.clone()]);
+        linear_backward_input(shape, &values[gate_up.clone()], &layer.gate_up, normed, Write::Set);
+        rms_norm_backward(of, normed, &mut to.stream, &mut self.gradient[norm.clone()]);
     }
 
     /// From the gradient of the stream behind attention, in `stream`, to that of the layer's input, in `before`.
@@ -188,36 +190,37 @@ impl<T: Real> Pass<'_, T> {
         attention_backward(of, made, AttentionGradient { dq: &mut to.q, dk, dv });
         rope(&mut to.q, &queries.cos, &queries.sin, Turn::Backward);
         rope(dk, &all.cos, &all.sin, Turn::Backward);
-
-        let dnormed = fit(&mut to.normed, config.width * all.count);
-        let kv = Linear { outputs: 2 * kv_channels, inputs: config.width, positions: all.count };
-        linear_backward_weight(kv, &to.kv, &layer.normed, &mut self.gradient[self.ranges.kv.clone()]);
-        linear_backward_input(kv, &values[self.ranges.kv.clone()], &to.kv, dnormed, Write::Set);
-        self.queries(layer, to, queries);
-        let norm = &self.ranges.attention_norm;
-        let of = Normed { x: &layer.x, gain: &values[norm.clone()], inverse: &layer.inverse };
-        rms_norm_backward(of, &to.normed, &mut to.before, &mut self.gradient[norm.clone()]);
+        self.projections(layer, to, queries);
     }
 
-    /// Adds what flows back through the queries to `normed`, and lays what flows past attention into `before`.
-    fn queries(&mut self, layer: &Layer<T>, to: &mut Gradients<T>, queries: &Columns<T>) {
+    /// From the gradients of queries, keys and values to that of the layer's input, in `before`.
+    fn projections(&mut self, layer: &Layer<T>, to: &mut Gradients<T>, queries: &Columns<T>) {
         let Weights { config, values } = self.weights;
         let (width, all, count) = (config.width, self.plan.all.count, queries.count);
-        let range = self.ranges.q.clone();
-        let q = Linear { outputs: config.heads * config.head_dim, inputs: width, positions: count };
+        let (q_range, kv_range, norm) = (&self.ranges.q, &self.ranges.kv, &self.ranges.attention_norm);
+        let of = Normed { x: &layer.x, gain: &values[norm.clone()], inverse: &layer.inverse };
+        let normed = fit(&mut to.normed, width * all);
         let before = fit(&mut to.before, width * all);
-        if layer.normed_queries.is_empty() {
-            linear_backward_weight(q, &to.q, &layer.normed, &mut self.gradient[range.clone()]);
-            linear_backward_input(q, &values[range], &to.q, &mut to.normed, Write::Add);
-            before.copy_from_slice(&to.stream);
-        } else {
-            linear_backward_weight(q, &to.q, &layer.normed_queries, &mut self.gradient[range.clone()]);
-            let dnormed = fit(&mut to.normed_queries, width * count);
-            linear_backward_input(q, &values[range], &to.q, dnormed, Write::Set);
-            scatter_add(dnormed, count, &self.plan.columns, all, &mut to.normed);
+        let q = Linear { outputs: config.heads * config.head_dim, inputs: width, positions: count };
+        let kv = Linear { outputs: 2 * config.kv_heads * config.head_dim, inputs: width, positions: all };
+        rms_norm_again(of, normed);
+        linear_backward_weight(kv, &to.kv, normed, &mut self.gradient[kv_range.clone()]);
+        if std::ptr::eq(queries, &self.plan.scored) {
+            let at_queries = fit(&mut to.normed_queries, width * count);
+            gather(normed, all, &self.plan.columns, count, at_queries);
+            linear_backward_weight(q, &to.q, at_queries, &mut self.gradient[q_range.clone()]);
+            linear_backward_input(q, &values[q_range.clone()], &to.q, at_queries, Write::Set);
+            linear_backward_input(kv, &values[kv_range.clone()], &to.kv, normed, Write::Set);
+            scatter_add(at_queries, count, &self.plan.columns, all, normed);
             before.fill(T::ZERO);
             scatter_add(&to.stream, count, &self.plan.columns, all, before);
+        } else {
+            linear_backward_weight(q, &to.q, normed, &mut self.gradient[q_range.clone()]);
+            linear_backward_input(q, &values[q_range.clone()], &to.q, normed, Write::Set);
+            linear_backward_input(kv, &values[kv_range.clone()], &to.kv, normed, Write::Add);
+            before.copy_from_slice(&to.stream);
         }
+        rms_norm_backward(of, normed, before, &mut self.gradient[norm.clone()]);
     }
 }
 

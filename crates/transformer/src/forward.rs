@@ -13,12 +13,9 @@ use saltus_compute::{
 /// scored columns for everything else.
 #[derive(Default)]
 pub(crate) struct Layer<T> {
-    /// Input `[width, all]`, its inverse root mean squares `[all]`, normed input.
+    /// Input `[width, all]` and its inverse root mean squares `[all]`.
     pub(crate) x: Vec<T>,
     pub(crate) inverse: Vec<T>,
-    pub(crate) normed: Vec<T>,
-    /// Normed input at the queries; empty where these are all columns.
-    pub(crate) normed_queries: Vec<T>,
     /// After RoPE.
     pub(crate) q: Vec<T>,
     pub(crate) kv: Vec<T>,
@@ -26,13 +23,11 @@ pub(crate) struct Layer<T> {
     pub(crate) max: Vec<T>,
     pub(crate) sum: Vec<T>,
     pub(crate) attended: Vec<T>,
-    /// After attention: residual stream, inverse root mean squares, normed.
+    /// After attention: residual stream and its inverse root mean squares.
     pub(crate) middle: Vec<T>,
     pub(crate) middle_inverse: Vec<T>,
-    pub(crate) middle_normed: Vec<T>,
-    /// Gate and up, and what becomes of them.
+    /// Gate and up.
     pub(crate) gate_up: Vec<T>,
-    pub(crate) hidden: Vec<T>,
 }
 
 /// What the whole pass computes.
@@ -40,10 +35,15 @@ pub(crate) struct Layer<T> {
 pub(crate) struct Activations<T> {
     /// One for each layer, or a single one that all layers use in turn where no gradient is wanted.
     pub(crate) layers: Vec<Layer<T>>,
-    /// Output of the last layer `[width, scored]`, its inverse root mean squares, normed.
+    /// Output of the last layer `[width, scored]`, and its inverse root mean squares.
     pub(crate) x: Vec<T>,
     pub(crate) inverse: Vec<T>,
+    /// What is cheap to compute again is not kept for each layer, so that more of the rest stays in the cache: the
+    /// normed input of the part at work, that at the queries alone (empty where these are all columns), and the hidden
+    /// units.
     pub(crate) normed: Vec<T>,
+    pub(crate) normed_queries: Vec<T>,
+    pub(crate) hidden: Vec<T>,
     /// `[vocabulary, scored]`.
     pub(crate) logits: Vec<T>,
 }
@@ -62,6 +62,8 @@ impl<T: Real> Activations<T> {
             x: Vec::new(),
             inverse: Vec::new(),
             normed: Vec::new(),
+            normed_queries: Vec::new(),
+            hidden: Vec::new(),
             logits: Vec::new(),
         }
     }
@@ -75,7 +77,7 @@ pub(crate) fn forward<T: Real>(weights: &Weights<T>, plan: &Plan<T>, to: &mut Ac
     let x = fit(&mut to.layers[0].x, config.width * plan.all.count);
     embed(&values[ends.embedding], config.width, &plan.tokens, x);
     for number in 0..config.layers {
-        layer(weights, number, plan, &mut to.layers[number % kept], &mut to.x);
+        layer(weights, number, plan, to);
         if number + 1 < config.layers {
             std::mem::swap(&mut to.x, &mut to.layers[(number + 1) % kept].x);
         }
@@ -88,44 +90,46 @@ pub(crate) fn forward<T: Real>(weights: &Weights<T>, plan: &Plan<T>, to: &mut Ac
     linear(shape, &values[ends.head], normed, fit(&mut to.logits, config.vocabulary * count), Write::Set);
 }
 
-/// One layer, from its input in `to.x` to `out`.
-fn layer<T: Real>(weights: &Weights<T>, number: usize, plan: &Plan<T>, to: &mut Layer<T>, out: &mut Vec<T>) {
+/// One layer, from its input in its `x` to the pass's `x`.
+fn layer<T: Real>(weights: &Weights<T>, number: usize, plan: &Plan<T>, pass: &mut Activations<T>) {
     let Weights { config, values } = weights;
+    let kept = pass.layers.len();
+    let Activations { layers, x: out, normed, normed_queries, hidden, .. } = pass;
+    let to = &mut layers[number % kept];
     let ranges = config.layer(number);
     let last = number + 1 == config.layers;
     let queries = if last { &plan.scored } else { &plan.all };
     let eps = T::from_f64(config.norm_eps);
     let (width, all, count) = (config.width, plan.all.count, queries.count);
-    let normed = fit(&mut to.normed, width * all);
-    rms_norm(&to.x, &values[ranges.attention_norm.clone()], eps, fit(&mut to.inverse, all), normed);
+    let all_normed = fit(normed, width * all);
+    rms_norm(&to.x, &values[ranges.attention_norm.clone()], eps, fit(&mut to.inverse, all), all_normed);
     let middle = fit(&mut to.middle, width * count);
     if last {
         gather(&to.x, all, &plan.columns, count, middle);
-        gather(normed, all, &plan.columns, count, fit(&mut to.normed_queries, width * count));
+        gather(all_normed, all, &plan.columns, count, fit(normed_queries, width * count));
+        attend(weights, &ranges, (&plan.all, all_normed), (queries, normed_queries), to);
     } else {
         middle.copy_from_slice(&to.x);
-        to.normed_queries.clear();
+        attend(weights, &ranges, (&plan.all, all_normed), (queries, all_normed), to);
     }
-    attend(weights, &ranges, &plan.all, queries, to);
 
-    let middle_normed = fit(&mut to.middle_normed, width * count);
+    let middle_normed = fit(normed, width * count);
     rms_norm(&to.middle, &values[ranges.mlp_norm], eps, fit(&mut to.middle_inverse, count), middle_normed);
-    let hidden = config.mlp_hidden;
-    let gate_up = fit(&mut to.gate_up, 2 * hidden * count);
-    let shape = Linear { outputs: 2 * hidden, inputs: width, positions: count };
+    let gate_up = fit(&mut to.gate_up, 2 * config.mlp_hidden * count);
+    let shape = Linear { outputs: 2 * config.mlp_hidden, inputs: width, positions: count };
     linear(shape, &values[ranges.gate_up], middle_normed, gate_up, Write::Set);
-    swiglu(gate_up, fit(&mut to.hidden, hidden * count));
+    swiglu(gate_up, fit(hidden, config.mlp_hidden * count));
     fit(out, width * count).copy_from_slice(&to.middle);
-    let shape = Linear { outputs: width, inputs: hidden, positions: count };
-    linear(shape, &values[ranges.down], &to.hidden, out, Write::Add);
+    let shape = Linear { outputs: width, inputs: config.mlp_hidden, positions: count };
+    linear(shape, &values[ranges.down], hidden, out, Write::Add);
 }
 
-/// Adds attention over the normed input to the residual stream `to.middle`.
+/// Adds attention to the residual stream `to.middle`; from the normed input at all columns and at the queries.
 fn attend<T: Real>(
     weights: &Weights<T>,
     ranges: &LayerRanges,
-    all: &Columns<T>,
-    queries: &Columns<T>,
+    (all, normed): (&Columns<T>, &[T]),
+    (queries, normed_queries): (&Columns<T>, &[T]),
     to: &mut Layer<T>,
 ) {
     let Weights { config, values } = weights;
@@ -133,14 +137,13 @@ fn attend<T: Real>(
     let (q_channels, kv_channels) = (heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim);
     let kv = fit(&mut to.kv, 2 * kv_channels * all.count);
     let shape = Linear { outputs: 2 * kv_channels, inputs: config.width, positions: all.count };
-    linear(shape, &values[ranges.kv.clone()], &to.normed, kv, Write::Set);
+    linear(shape, &values[ranges.kv.clone()], normed, kv, Write::Set);
     let (k, v) = kv.split_at_mut(kv_channels * all.count);
     rope(k, &all.cos, &all.sin, Turn::Forward);
 
-    let normed = if to.normed_queries.is_empty() { &to.normed } else { &to.normed_queries };
     let q = fit(&mut to.q, q_channels * queries.count);
     let shape = Linear { outputs: q_channels, inputs: config.width, positions: queries.count };
-    linear(shape, &values[ranges.q.clone()], normed, q, Write::Set);
+    linear(shape, &values[ranges.q.clone()], normed_queries, q, Write::Set);
     rope(q, &queries.cos, &queries.sin, Turn::Forward);
 
     let attended = fit(&mut to.attended, q_channels * queries.count);
