@@ -1,9 +1,11 @@
 //! Scaling laws of the held-out loss as findings.
 
-use crate::findings::Book;
+use crate::{findings::Book, plan::Study};
+use saltus_corpus::Vocabulary;
 use saltus_law::{
     self as law, Conventions, Fit, Flops, Observation, Observations, Parameters, Params, Settings, Tokens,
 };
+use saltus_lm::Tokenizer;
 use saltus_report::findings::{Allocation, CurvePoint, Interval, Law, LawPoint, SizeCurve};
 
 /// Points of a fitted curve.
@@ -57,9 +59,19 @@ fn observations(book: &Book<'_>) -> Option<Observations> {
     let conventions = Conventions {
         parameters: Parameters::NonEmbedding,
         loss: "mean over the tokens of held-out text".into(),
-        tokenizer: format!("{} tokens", book.study.corpus.tokenizer().vocabulary()),
+        tokenizer: tokenizer(book.study),
     };
     Observations::new(all, conventions).ok().filter(|data| !data.all().is_empty())
+}
+
+/// What a token is.
+fn tokenizer(study: &Study) -> String {
+    let tokens = study.vocabulary.vocabulary();
+    match study.vocabulary.as_ref() {
+        Vocabulary::Char => format!("characters, {tokens} of them"),
+        Vocabulary::Byte => "bytes".into(),
+        Vocabulary::Trained(_) => format!("subwords, {tokens} of them"),
+    }
 }
 
 fn finding<L: law::Law>(fit: &Fit<L>, curve: Vec<CurvePoint>) -> Law {

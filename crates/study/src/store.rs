@@ -22,13 +22,13 @@ const MARK: &str = "saltus.json";
 
 /// The output folder of one study.
 #[derive(Debug)]
-pub struct Store {
+pub(crate) struct Store {
     root: PathBuf,
 }
 
 impl Store {
     /// Opens `root` for `study`, made if missing; refuses a folder that belongs to anything else.
-    pub fn open(root: &Path, study: &str) -> Result<Self, Error> {
+    pub(crate) fn open(root: &Path, study: &str) -> Result<Self, Error> {
         let store = Store { root: root.to_path_buf() };
         let mark = Mark { study: study.to_string(), schema: LAYOUT };
         if root.join(MARK).exists() {
@@ -45,7 +45,7 @@ impl Store {
     }
 
     /// Opens `root` if it exists and belongs to `study`, without creating anything.
-    pub fn peek(root: &Path, study: &str) -> Result<Option<Self>, Error> {
+    pub(crate) fn peek(root: &Path, study: &str) -> Result<Option<Self>, Error> {
         let store = Store { root: root.to_path_buf() };
         if !root.join(MARK).exists() {
             return Ok(None);
@@ -99,7 +99,7 @@ impl Store {
     }
 
     /// Takes the folder for one run; a second run of the same study at the same time is refused.
-    pub fn lock(&self) -> Result<File, Error> {
+    pub(crate) fn lock(&self) -> Result<File, Error> {
         let path = self.root.join(".lock");
         let file = File::create(&path).map_err(Error::io("create", &path))?;
         match file.try_lock() {
@@ -111,59 +111,55 @@ impl Store {
         }
     }
 
-    /// The folder itself.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
     /// Trained models.
-    pub fn models(&self) -> PathBuf {
+    pub(crate) fn models(&self) -> PathBuf {
         self.root.join("models")
     }
     /// Measurements, one Parquet part a cell.
-    pub fn records(&self) -> PathBuf {
+    pub(crate) fn records(&self) -> PathBuf {
         self.root.join("records")
     }
     /// Training curves, one Parquet part a model.
-    pub fn curves(&self) -> PathBuf {
+    pub(crate) fn curves(&self) -> PathBuf {
         self.root.join("curves")
     }
     /// Parts that the study file no longer asks for; they come back when it does again.
-    pub fn stale(&self) -> PathBuf {
+    pub(crate) fn stale(&self) -> PathBuf {
         self.root.join("stale")
     }
     /// Tokenised text files.
-    pub fn corpus(&self) -> PathBuf {
+    pub(crate) fn corpus(&self) -> PathBuf {
         self.root.join("corpus")
     }
     /// The tokenizer of the models, as a `tokenizer.json`.
-    pub fn tokenizer(&self) -> PathBuf {
+    pub(crate) fn tokenizer(&self) -> PathBuf {
         self.root.join("tokenizer")
     }
     /// The findings.
-    pub fn findings(&self) -> PathBuf {
+    pub(crate) fn findings(&self) -> PathBuf {
         self.root.join("findings.json")
     }
     /// The page.
-    pub fn report(&self) -> PathBuf {
+    pub(crate) fn report(&self) -> PathBuf {
         self.root.join("report.html")
     }
     /// The part of cell `key`.
-    pub fn part(&self, key: &str) -> PathBuf {
+    pub(crate) fn part(&self, key: &str) -> PathBuf {
         self.records().join(format!("{key}.parquet"))
     }
     /// The training curve of model `key`.
-    pub fn curve(&self, key: &str) -> PathBuf {
+    pub(crate) fn curve(&self, key: &str) -> PathBuf {
         self.curves().join(format!("{key}.parquet"))
     }
 
     /// Cells that have a part, current or stale.
-    pub fn finished(&self) -> BTreeSet<String> {
+    pub(crate) fn finished(&self) -> BTreeSet<String> {
         keys_in(&self.records()).into_iter().chain(keys_in(&self.stale())).collect()
     }
 
     /// Makes `records/` hold exactly what `wanted` asks for, as far as it exists: the rest moves to `stale/`, and what
     /// is wanted again moves back. Unfinished temporary files of a killed run are removed.
-    pub fn settle(&self, wanted: &BTreeSet<String>) -> Result<usize, Error> {
+    pub(crate) fn settle(&self, wanted: &BTreeSet<String>) -> Result<usize, Error> {
         let mut moved = 0;
         for (from, to, take) in [(self.records(), self.stale(), false), (self.stale(), self.records(), true)] {
             for key in keys_in(&from) {
@@ -192,12 +188,8 @@ fn keys_in(folder: &Path) -> BTreeSet<String> {
 }
 
 /// Writes `bytes` beside `path` and renames them into place, so that a reader sees all of them or none.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io("write", path))?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(Error::io("write", path))?;
-    file.persist(path).map_err(|e| Error::Io { action: "write", path: path.to_path_buf(), source: e.error })?;
-    Ok(())
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    saltus_record::write_atomically(path, |file| file.write_all(bytes)).map_err(Error::room)
 }
 
 #[cfg(test)]
