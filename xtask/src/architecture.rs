@@ -122,9 +122,9 @@ fn packages() -> Result<BTreeMap<String, BTreeSet<String>>> {
     Ok(rooms)
 }
 
-/// `saltus-NAME` is the room NAME; the program is simply `saltus`.
+/// `saltus-NAME` is the room NAME.
 fn room_of(package: &str) -> Option<&str> {
-    package.strip_prefix("saltus-").or_else(|| (package == "saltus").then_some(package))
+    package.strip_prefix("saltus-")
 }
 
 /// Words in a room's own code (not its tests) that it may not use.

@@ -6,6 +6,7 @@ mod check;
 mod conformance;
 mod deny;
 mod kill;
+mod law;
 mod python;
 mod shell;
 mod size;

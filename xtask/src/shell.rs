@@ -53,7 +53,7 @@ pub(crate) fn release_example(package: &str, name: &str) -> Result<PathBuf> {
 
 /// Builds the `saltus` program for release and gives its path.
 pub(crate) fn release_saltus() -> Result<PathBuf> {
-    run(&mut cargo("build --quiet --release --package saltus"))?;
+    run(&mut cargo("build --quiet --release --bin saltus"))?;
     Ok(target().join("release").join(format!("saltus{}", std::env::consts::EXE_SUFFIX)))
 }
 
