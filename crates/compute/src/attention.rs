@@ -10,6 +10,7 @@ use crate::{
     BLOCK, Write,
     matmul::{Matrix, MatrixMut, Size, product},
     real::{Real, V, vectorized},
+    transpose::transpose,
 };
 use pulp::Simd;
 use std::ops::Range;
@@ -365,14 +366,17 @@ impl<T: Real> Backward<T> {
             along: &self.along[from..],
         };
         scores_backward(simd, &each, start, of.scale(), weights, dweights);
-        let turned = &mut self.turned[..(padded - from) * BLOCK];
-        transpose(dweights, turned);
         if rows > 0 {
+            self.dweights[rows * BLOCK..(padded - from) * BLOCK].fill(T::ZERO);
+            let turned = &mut self.turned[..(padded - from) * BLOCK];
+            let to = MatrixMut { data: &mut *turned, stride: padded - from };
+            transpose(simd, (padded - from, BLOCK), block(&self.dweights), to);
             let size = Size { m: head_dim, k: BLOCK, n: padded - from };
             let keys = Matrix { data: &self.keys, stride: BLOCK };
             let to = MatrixMut { data: &mut self.dquery[from..], stride: padded };
             product::<S, T, false>(simd, size, keys, Matrix { data: turned, stride: padded - from }, to, Write::Add);
         }
+        let (weights, dweights) = (&self.weights[..rows * BLOCK], &self.dweights[..rows * BLOCK]);
         let size = Size { m: head_dim, k: rows, n: BLOCK };
         let q = left(of.q.get(query..).unwrap_or_default());
         let to = MatrixMut { data: &mut self.keys, stride: BLOCK };
@@ -425,25 +429,6 @@ fn scores_backward<S: Simd, T: Real>(
             *weight = x.value;
             *dweight = (x * (V::new(simd, *dweight) - along)).value;
         }
-    }
-}
-
-/// `[rows, BLOCK]` to `[BLOCK, rows rounded up to BLOCK]`, the rest zero.
-#[inline(always)]
-fn transpose<T: Real>(from: &[T], to: &mut [T]) {
-    let columns = to.len() / BLOCK;
-    let rows = from.len() / BLOCK;
-    for (start, tile) in from.chunks(BLOCK * BLOCK).enumerate() {
-        let count = tile.len() / BLOCK;
-        for j in 0..BLOCK {
-            let row = &mut to[j * columns + start * BLOCK..][..count];
-            for (i, x) in row.iter_mut().enumerate() {
-                *x = tile[i * BLOCK + j];
-            }
-        }
-    }
-    for row in to.chunks_exact_mut(columns.max(1)) {
-        row[rows..].fill(T::ZERO);
     }
 }
 

@@ -25,6 +25,7 @@ mod norm;
 mod optimizer;
 mod real;
 mod rope;
+mod transpose;
 
 pub use attention::{
     Attended, Attention, AttentionGradient, Cached, Heads, Segment, Softmax, attention, attention_backward,

@@ -5,7 +5,11 @@
 //! Each element of a result is one chain of fused multiply-adds in the order of the contracted index, so that it does
 //! not depend on what else is computed in the same call.
 
-use crate::real::{Real, V, vectorized};
+use crate::{
+    BLOCK,
+    real::{Real, V, vectorized},
+    transpose::transpose,
+};
 use pulp::{Simd, WithSimd};
 
 /// Sizes of a linear map applied to many positions.
@@ -54,7 +58,13 @@ vectorized! {
         let Linear { outputs, inputs, positions } = shape;
         let size = Size { m: outputs, k: positions, n: inputs };
         let (a, b) = (Matrix { data: dy, stride: positions }, Matrix { data: x, stride: positions });
-        simd.vectorize(RowDots { size, a, b, c: MatrixMut { data: dweight, stride: inputs } });
+        let c = MatrixMut { data: dweight, stride: inputs };
+        // Below a register's width the dot products' sums over lanes cost less than empty lanes.
+        if inputs < BLOCK {
+            simd.vectorize(RowDots { size, a, b, c });
+        } else {
+            turned_product(simd, size, a, b, c);
+        }
     }
 }
 
@@ -82,6 +92,12 @@ pub(crate) struct MatrixMut<'a, T> {
 /// Rows of the right factor that are packed together: a packed panel of this many rows stays in the L2 cache.
 const DEPTH: usize = 512;
 
+/// Columns of the right factor that are packed together.
+#[inline(always)]
+fn widest<S: Simd, T: Real>() -> usize {
+    if S::REGISTER_COUNT >= 32 { 4 * V::<S, T>::LANES } else { 2 * V::<S, T>::LANES }
+}
+
 /// `c = a b` or `c += a b`; `a` is `[m, k]`, or, when `TRANSPOSED`, stored as `[k, m]`; `b` is `[k, n]`; `n` is a
 /// multiple of the register width. The right factor is copied into contiguous panels where enough rows share the copy.
 #[inline(always)]
@@ -94,52 +110,97 @@ pub(crate) fn product<S: Simd, T: Real, const TRANSPOSED: bool>(
     write: Write,
 ) {
     let Size { m, k, n } = size;
-    let lanes = V::<S, T>::LANES;
-    let widest = if S::REGISTER_COUNT >= 32 { 4 } else { 2 } * lanes;
+    let (lanes, widest) = (V::<S, T>::LANES, widest::<S, T>());
     let pack = m >= 16 && k > 8 && b.stride > widest;
-    let mut packed = if pack { vec![T::ZERO; k.min(DEPTH) * widest] } else { Vec::new() };
     let depth = if pack { DEPTH } else { k.max(1) };
+    let mut packed = Vec::new();
+    if pack {
+        packed = T::take_scratch();
+        packed.resize(packed.len().max(DEPTH * widest), T::ZERO);
+    }
     for j in (0..n).step_by(widest) {
         let width = widest.min(n - j);
         for p in (0..k).step_by(depth) {
             let k = depth.min(k - p);
             let a = Matrix { data: &a.data[if TRANSPOSED { p * a.stride } else { p }..], stride: a.stride };
-            let mut b = Matrix { data: &b.data[p * b.stride + j..], stride: b.stride };
-            if pack {
-                for (row, to) in packed.chunks_exact_mut(width).take(k).enumerate() {
-                    to.copy_from_slice(&b.data[row * b.stride..][..width]);
-                }
-                b = Matrix { data: &packed, stride: width };
-            }
+            let b = Matrix { data: &b.data[p * b.stride + j..], stride: b.stride };
             let c = MatrixMut { data: &mut c.data[j..], stride: c.stride };
             let write = if p > 0 { Write::Add } else { write };
-            panel::<S, T, TRANSPOSED>(simd, Size { m, k, n: width / lanes }, a, b, c, write);
+            panel::<S, T, TRANSPOSED>(simd, Size { m, k, n: width / lanes }, (a, b), &mut packed, c, write);
         }
+    }
+    if pack {
+        T::give_scratch(packed);
     }
 }
 
-/// One panel of at most four registers' columns (`size.n` counts registers).
+/// `c += a b^T` where the rows of both are contiguous along the contracted index `k`, a multiple of [`BLOCK`]: a panel
+/// of `b` is turned, so that the lanes run along the columns of `c`.
+#[inline(always)]
+fn turned_product<S: Simd, T: Real>(simd: S, size: Size, a: Matrix<'_, T>, b: Matrix<'_, T>, c: MatrixMut<'_, T>) {
+    let Size { m, k, n } = size;
+    let panel = widest::<S, T>().max(BLOCK);
+    let mut turned = T::take_scratch();
+    turned.resize(turned.len().max(DEPTH * panel), T::ZERO);
+    let mut edge = vec![T::ZERO; if n.is_multiple_of(BLOCK) { 0 } else { m * BLOCK + BLOCK * BLOCK }];
+    for p in (0..k).step_by(DEPTH) {
+        let k = DEPTH.min(k - p);
+        let a = Matrix { data: &a.data[p..], stride: a.stride };
+        let whole = n / BLOCK * BLOCK;
+        for j in (0..whole).step_by(panel) {
+            let width = panel.min(whole - j);
+            let rows = Matrix { data: &b.data[j * b.stride + p..], stride: b.stride };
+            transpose(simd, (width, k), rows, MatrixMut { data: &mut turned, stride: width });
+            let right = Matrix { data: &turned[..k * width], stride: width };
+            let c = MatrixMut { data: &mut c.data[j..], stride: c.stride };
+            product::<S, T, false>(simd, Size { m, k, n: width }, a, right, c, Write::Add);
+        }
+        if whole < n {
+            // The last columns, fewer than a block, are computed as a block and added.
+            let (edge, tile) = edge.split_at_mut(m * BLOCK);
+            for start in (0..k).step_by(BLOCK) {
+                for (row, tile) in (whole..n).zip(tile.chunks_exact_mut(BLOCK)) {
+                    tile.copy_from_slice(&b.data[row * b.stride + p + start..][..BLOCK]);
+                }
+                let to = MatrixMut { data: &mut turned[start * BLOCK..], stride: BLOCK };
+                transpose(simd, (BLOCK, BLOCK), Matrix { data: tile, stride: BLOCK }, to);
+            }
+            let right = Matrix { data: &turned[..k * BLOCK], stride: BLOCK };
+            let to = MatrixMut { data: &mut *edge, stride: BLOCK };
+            product::<S, T, false>(simd, Size { m, k, n: BLOCK }, a, right, to, Write::Set);
+            for (i, row) in edge.chunks_exact(BLOCK).enumerate() {
+                for (c, x) in c.data[i * c.stride + whole..][..n - whole].iter_mut().zip(row) {
+                    *c += *x;
+                }
+            }
+        }
+    }
+    T::give_scratch(turned);
+}
+
+/// One panel of at most four registers' columns (`size.n` counts registers); where `packed` has room, the right factor is
+/// copied there first.
 #[inline(always)]
 fn panel<S: Simd, T: Real, const TRANSPOSED: bool>(
     simd: S,
     size: Size,
-    a: Matrix<'_, T>,
-    b: Matrix<'_, T>,
+    (a, b): (Matrix<'_, T>, Matrix<'_, T>),
+    packed: &mut [T],
     c: MatrixMut<'_, T>,
     write: Write,
 ) {
     // Accumulators, one row of the right factor, and one broadcast must fit the registers.
     if S::REGISTER_COUNT >= 32 {
         match size.n {
-            4 => simd.vectorize(Panel::<T, TRANSPOSED, 6, 4> { size, a, b, c, write }),
-            3 => simd.vectorize(Panel::<T, TRANSPOSED, 8, 3> { size, a, b, c, write }),
-            2 => simd.vectorize(Panel::<T, TRANSPOSED, 12, 2> { size, a, b, c, write }),
-            _ => simd.vectorize(Panel::<T, TRANSPOSED, 12, 1> { size, a, b, c, write }),
+            4 => simd.vectorize(Panel::<T, TRANSPOSED, 6, 4> { size, a, b, packed, c, write }),
+            3 => simd.vectorize(Panel::<T, TRANSPOSED, 8, 3> { size, a, b, packed, c, write }),
+            2 => simd.vectorize(Panel::<T, TRANSPOSED, 12, 2> { size, a, b, packed, c, write }),
+            _ => simd.vectorize(Panel::<T, TRANSPOSED, 12, 1> { size, a, b, packed, c, write }),
         }
     } else {
         match size.n {
-            2 => simd.vectorize(Panel::<T, TRANSPOSED, 6, 2> { size, a, b, c, write }),
-            _ => simd.vectorize(Panel::<T, TRANSPOSED, 8, 1> { size, a, b, c, write }),
+            2 => simd.vectorize(Panel::<T, TRANSPOSED, 6, 2> { size, a, b, packed, c, write }),
+            _ => simd.vectorize(Panel::<T, TRANSPOSED, 8, 1> { size, a, b, packed, c, write }),
         }
     }
 }
@@ -148,6 +209,7 @@ struct Panel<'a, T, const TRANSPOSED: bool, const ROWS: usize, const VECTORS: us
     size: Size,
     a: Matrix<'a, T>,
     b: Matrix<'a, T>,
+    packed: &'a mut [T],
     c: MatrixMut<'a, T>,
     write: Write,
 }
@@ -159,6 +221,18 @@ impl<T: Real, const TRANSPOSED: bool, const ROWS: usize, const VECTORS: usize> W
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let m = self.size.m;
+        let width = VECTORS * V::<S, T>::LANES;
+        if !self.packed.is_empty() {
+            let packed = std::mem::take(&mut self.packed);
+            let rows = T::lanes_mut(simd, packed).chunks_exact_mut(VECTORS).take(self.size.k);
+            for (row, to) in rows.enumerate() {
+                let from = T::lanes(simd, &self.b.data[row * self.b.stride..][..width]);
+                if let (Some(from), Some(to)) = (from.first_chunk::<VECTORS>(), to.first_chunk_mut::<VECTORS>()) {
+                    *to = *from;
+                }
+            }
+            self.b = Matrix { data: packed, stride: width };
+        }
         let mut i = 0;
         while i + ROWS <= m {
             self.tile::<S, ROWS>(simd, i);

@@ -1,6 +1,11 @@
 //! The two number types of the core and their vectors: f32 to work with, f64 to check gradients with.
 
+use crate::{
+    matmul::{Matrix, MatrixMut},
+    transpose,
+};
 use pulp::{Simd, bytemuck::Pod};
+use std::cell::Cell;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
 mod sealed {
@@ -64,6 +69,14 @@ pub trait Real:
     fn sum<S: Simd>(s: S, a: Self::Vector<S>) -> Self;
     #[doc(hidden)]
     fn exp<S: Simd>(s: S, a: Self::Vector<S>) -> Self::Vector<S>;
+    #[doc(hidden)]
+    fn transpose_tile<S: Simd>(s: S, from: Matrix<'_, Self>, to: MatrixMut<'_, Self>);
+    /// The thread's scratch, empty if it is in use.
+    #[doc(hidden)]
+    fn take_scratch() -> Vec<Self>;
+    /// Gives it back.
+    #[doc(hidden)]
+    fn give_scratch(scratch: Vec<Self>);
     /// Where `keep` is 0: 0; elsewhere `a`.
     #[doc(hidden)]
     fn where_not_zero<S: Simd>(s: S, keep: Self::Vector<S>, a: Self::Vector<S>) -> Self::Vector<S>;
@@ -71,7 +84,8 @@ pub trait Real:
 
 macro_rules! real {
     ($t:ident, $vector:ident, [$as_simd:ident $as_mut_simd:ident $splat:ident $add:ident $sub:ident $mul:ident $div:ident
-      $max:ident $min:ident $sqrt:ident $fma:ident $sum:ident $equal:ident $select:ident], $exp:ident) => {
+      $max:ident $min:ident $sqrt:ident $fma:ident $sum:ident $equal:ident $select:ident], $exp:ident, $tile:path, $scratch:ident) => {
+        thread_local!(static $scratch: Cell<Vec<$t>> = const { Cell::new(Vec::new()) });
         impl Real for $t {
             type Vector<S: Simd> = S::$vector;
             const ZERO: Self = 0.0;
@@ -137,6 +151,16 @@ macro_rules! real {
                 $exp(s, a)
             }
             #[inline(always)]
+            fn transpose_tile<S: Simd>(s: S, from: Matrix<'_, Self>, to: MatrixMut<'_, Self>) {
+                $tile(s, from, to);
+            }
+            fn take_scratch() -> Vec<Self> {
+                $scratch.take()
+            }
+            fn give_scratch(scratch: Vec<Self>) {
+                $scratch.set(scratch);
+            }
+            #[inline(always)]
             fn where_not_zero<S: Simd>(s: S, keep: Self::Vector<S>, a: Self::Vector<S>) -> Self::Vector<S> {
                 let zero = s.$splat(0.0);
                 s.$select(s.$equal(keep, zero), zero, a)
@@ -149,14 +173,18 @@ real!(
     f32s,
     [as_simd_f32s as_mut_simd_f32s splat_f32s add_f32s sub_f32s mul_f32s div_f32s max_f32s min_f32s sqrt_f32s
      mul_add_e_f32s reduce_sum_f32s equal_f32s select_f32s],
-    exp_f32
+    exp_f32,
+    transpose::tile_f32,
+    SCRATCH_F32
 );
 real!(
     f64,
     f64s,
     [as_simd_f64s as_mut_simd_f64s splat_f64s add_f64s sub_f64s mul_f64s div_f64s max_f64s min_f64s sqrt_f64s
      mul_add_e_f64s reduce_sum_f64s equal_f64s select_f64s],
-    exp_f64
+    exp_f64,
+    transpose::tile,
+    SCRATCH_F64
 );
 
 /// e^x to about 1 ulp: x = n ln 2 + r with |r| <= ln 2 / 2, a polynomial in r (Cephes `expf`), and n added to the

@@ -79,7 +79,8 @@ impl<T: Real> Plan<T> {
         }
     }
 
-    /// Lays out sequences of (tokens, targets), [`IGNORE`] where nothing is predicted.
+    /// Lays out sequences of (tokens, targets), [`IGNORE`] where nothing is predicted; what follows a sequence's last
+    /// target is left out.
     pub(crate) fn lay<'a>(&mut self, sequences: impl Iterator<Item = (&'a [u32], &'a [u32])>) {
         for columns in [&mut self.all, &mut self.scored] {
             columns.positions.clear();
@@ -90,6 +91,8 @@ impl<T: Real> Plan<T> {
         self.targets.clear();
         for (tokens, targets) in sequences {
             let (keys, queries) = (self.tokens.len(), self.columns.len());
+            let length = targets.iter().rposition(|t| *t != IGNORE).map_or(0, |last| last + 1);
+            let (tokens, targets) = (&tokens[..length], &targets[..length]);
             for (position, target) in (0..).zip(targets) {
                 self.all.positions.push(position);
                 if *target != IGNORE {

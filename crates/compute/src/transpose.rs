@@ -1,0 +1,124 @@
+//! Turning tiles of a matrix: what puts the lanes along the other index.
+
+use crate::{
+    BLOCK,
+    matmul::{Matrix, MatrixMut},
+    real::Real,
+};
+use pulp::Simd;
+
+/// `to[j, i] = from[i, j]` for `rows` by `columns` numbers, both multiples of [`BLOCK`].
+#[inline(always)]
+pub(crate) fn transpose<S: Simd, T: Real>(
+    simd: S,
+    (rows, columns): (usize, usize),
+    from: Matrix<'_, T>,
+    to: MatrixMut<'_, T>,
+) {
+    for i in (0..rows).step_by(BLOCK) {
+        for j in (0..columns).step_by(BLOCK) {
+            let from = Matrix { data: &from.data[i * from.stride + j..], stride: from.stride };
+            let to = MatrixMut { data: &mut to.data[j * to.stride + i..], stride: to.stride };
+            T::transpose_tile(simd, from, to);
+        }
+    }
+}
+
+/// One tile, number by number.
+#[inline(always)]
+pub(crate) fn tile<S: Simd, T: Real>(_: S, from: Matrix<'_, T>, to: MatrixMut<'_, T>) {
+    for j in 0..BLOCK {
+        for (i, to) in to.data[j * to.stride..][..BLOCK].iter_mut().enumerate() {
+            *to = from.data[i * from.stride + j];
+        }
+    }
+}
+
+/// One tile of f32: in registers where a row fills one.
+#[inline(always)]
+pub(crate) fn tile_f32<S: Simd>(simd: S, from: Matrix<'_, f32>, to: MatrixMut<'_, f32>) {
+    #[cfg(target_arch = "x86_64")]
+    if S::F32_LANES == BLOCK
+        && let Some(simd) = pulp::x86::V4::try_new()
+    {
+        return avx512::tile(simd, from, to);
+    }
+    tile(simd, from, to);
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use super::{BLOCK, Matrix, MatrixMut};
+    use pulp::{Simd, bytemuck::cast, f32x16, x86::V4};
+    use std::arch::x86_64::__m512;
+
+    /// Four rounds of 16 shuffles: pairs of numbers, pairs of pairs, quarters, halves.
+    #[inline(always)]
+    pub(super) fn tile(simd: V4, from: Matrix<'_, f32>, to: MatrixMut<'_, f32>) {
+        let avx = simd.avx512f;
+        let mut a: [__m512; BLOCK] = cast([0f32; BLOCK * BLOCK]);
+        for (i, a) in a.iter_mut().enumerate() {
+            let row: &[f32x16] = V4::as_simd_f32s(&from.data[i * from.stride..][..BLOCK]).0;
+            *a = cast(row[0]);
+        }
+        let mut b = a;
+        for i in 0..BLOCK / 2 {
+            b[2 * i] = avx._mm512_unpacklo_ps(a[2 * i], a[2 * i + 1]);
+            b[2 * i + 1] = avx._mm512_unpackhi_ps(a[2 * i], a[2 * i + 1]);
+        }
+        // a[4 i + c]: in each quarter q, column 4 q + c of the rows 4 i to 4 i + 3.
+        for i in 0..BLOCK / 4 {
+            for half in 0..2 {
+                let (low, high) = (cast(b[4 * i + half]), cast(b[4 * i + half + 2]));
+                a[4 * i + 2 * half] = cast(avx._mm512_unpacklo_pd(low, high));
+                a[4 * i + 2 * half + 1] = cast(avx._mm512_unpackhi_pd(low, high));
+            }
+        }
+        for c in 0..4 {
+            let [low, high] = [0, 8].map(|i| {
+                [
+                    avx._mm512_shuffle_f32x4::<0x88>(a[i + c], a[i + 4 + c]),
+                    avx._mm512_shuffle_f32x4::<0xdd>(a[i + c], a[i + 4 + c]),
+                ]
+            });
+            // low[0] has the quarters 0 and 2 of the rows 0 to 3 and 4 to 7; low[1] the quarters 1 and 3.
+            let columns = [
+                avx._mm512_shuffle_f32x4::<0x88>(low[0], high[0]),
+                avx._mm512_shuffle_f32x4::<0x88>(low[1], high[1]),
+                avx._mm512_shuffle_f32x4::<0xdd>(low[0], high[0]),
+                avx._mm512_shuffle_f32x4::<0xdd>(low[1], high[1]),
+            ];
+            for (q, column) in columns.into_iter().enumerate() {
+                let row = V4::as_mut_simd_f32s(&mut to.data[(4 * q + c) * to.stride..][..BLOCK]).0;
+                row[0] = cast(column);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::real::vectorized;
+
+    vectorized! {
+        fn run<T>(simd, size: (usize, usize), from: &'a [T], to: &'a mut [T]) {
+            let from = Matrix { data: from, stride: size.1 };
+            transpose(simd, size, from, MatrixMut { data: to, stride: size.0 });
+        }
+    }
+
+    #[test]
+    fn every_number_finds_its_place() {
+        let (rows, columns) = (2 * BLOCK, 3 * BLOCK);
+        let from: Vec<f64> = (0..rows * columns).map(|x| x as f64).collect();
+        let single: Vec<f32> = from.iter().map(|x| *x as f32).collect();
+        let (mut to, mut to32) = (vec![0.0; from.len()], vec![0.0; from.len()]);
+        run((rows, columns), &from, &mut to);
+        run((rows, columns), &single, &mut to32);
+        for (i, j) in (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))) {
+            assert_eq!(to[j * rows + i], from[i * columns + j]);
+            assert_eq!(to32[j * rows + i], single[i * columns + j]);
+        }
+    }
+}
