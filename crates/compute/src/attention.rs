@@ -187,32 +187,36 @@ fn softmax<S: Simd, T: Real>(
     max: &mut [T],
     inverse: &mut [T],
 ) {
-    let (width, lanes, one) = (position.len(), V::<S, T>::LANES, V::<S, T>::splat(simd, T::ONE));
-    let far = V::<S, T>::splat(simd, T::from_f64(-1e30));
+    let registers = position.len() / V::<S, T>::LANES;
     let scores = T::lanes_mut(simd, scores);
-    for v in 0..width / lanes {
-        let position = V::<S, T>::new(simd, T::lanes(simd, position)[v]);
+    let each = T::lanes(simd, position).iter().zip(T::lanes_mut(simd, max)).zip(T::lanes_mut(simd, inverse));
+    for (v, ((position, max), inverse)) in each.enumerate() {
+        let position = V::<S, T>::new(simd, *position);
+        let far = V::<S, T>::splat(simd, T::from_f64(-1e30));
         let mut most = far;
-        for (j, row) in scores.chunks_exact_mut(width / lanes).enumerate() {
-            let mut x = V::<S, T>::new(simd, row[v]);
-            if j >= all_see {
-                let seen = visible(simd, position, V::splat(simd, T::from_f64(j as f64)));
-                x = (one - seen).fma(far, x * seen);
-                row[v] = x.value;
-            }
-            most = most.max(x);
+        for x in scores[v..].iter().step_by(registers).take(all_see) {
+            most = most.max(V::new(simd, *x));
+        }
+        for (j, x) in scores[v..].iter_mut().step_by(registers).enumerate().skip(all_see) {
+            let seen = visible(simd, position, V::splat(simd, T::from_f64(j as f64)));
+            let masked = (V::splat(simd, T::ONE) - seen).fma(far, V::new(simd, *x) * seen);
+            *x = masked.value;
+            most = most.max(masked);
         }
         let mut total = V::<S, T>::zero(simd);
-        for (j, row) in scores.chunks_exact_mut(width / lanes).enumerate() {
-            let mut x = (V::<S, T>::new(simd, row[v]) - most).exp();
-            if j >= all_see {
-                x = x * visible(simd, position, V::splat(simd, T::from_f64(j as f64)));
-            }
-            row[v] = x.value;
-            total = total + x;
+        for x in scores[v..].iter_mut().step_by(registers).take(all_see) {
+            let e = (V::<S, T>::new(simd, *x) - most).exp();
+            *x = e.value;
+            total = total + e;
         }
-        T::lanes_mut(simd, max)[v] = most.value;
-        T::lanes_mut(simd, inverse)[v] = (one / total).value;
+        for (j, x) in scores[v..].iter_mut().step_by(registers).enumerate().skip(all_see) {
+            let seen = visible(simd, position, V::splat(simd, T::from_f64(j as f64)));
+            let e = (V::<S, T>::new(simd, *x) - most).exp() * seen;
+            *x = e.value;
+            total = total + e;
+        }
+        *max = most.value;
+        *inverse = (V::splat(simd, T::ONE) / total).value;
     }
 }
 

@@ -59,11 +59,16 @@ vectorized! {
         let size = Size { m: outputs, k: positions, n: inputs };
         let (a, b) = (Matrix { data: dy, stride: positions }, Matrix { data: x, stride: positions });
         let c = MatrixMut { data: dweight, stride: inputs };
-        // Below a register's width the dot products' sums over lanes cost less than empty lanes.
-        if inputs < BLOCK {
-            simd.vectorize(RowDots { size, a, b, c });
-        } else {
-            turned_product(simd, size, a, b, c);
+        // Turning x costs what a tenth of the outputs cost; sums over lanes cost what 90 positions cost. The last columns
+        // that fill no block, and few columns, are summed over lanes.
+        let turned = if inputs >= 2 * BLOCK && 9 * outputs > positions { inputs / BLOCK * BLOCK } else { 0 };
+        if turned > 0 {
+            turned_product(simd, Size { n: turned, ..size }, a, b, MatrixMut { data: &mut *c.data, stride: inputs });
+        }
+        if turned < inputs {
+            let b = Matrix { data: &x[turned * positions..], stride: positions };
+            let c = MatrixMut { data: &mut c.data[turned..], stride: inputs };
+            simd.vectorize(RowDots { size: Size { n: inputs - turned, ..size }, a, b, c });
         }
     }
 }
@@ -134,45 +139,24 @@ pub(crate) fn product<S: Simd, T: Real, const TRANSPOSED: bool>(
     }
 }
 
-/// `c += a b^T` where the rows of both are contiguous along the contracted index `k`, a multiple of [`BLOCK`]: a panel
-/// of `b` is turned, so that the lanes run along the columns of `c`.
+/// `c += a b^T` where the rows of both are contiguous along the contracted index `k`; `k` and `n` are multiples of
+/// [`BLOCK`]: a panel of `b` is turned, so that the lanes run along the columns of `c`.
 #[inline(always)]
 fn turned_product<S: Simd, T: Real>(simd: S, size: Size, a: Matrix<'_, T>, b: Matrix<'_, T>, c: MatrixMut<'_, T>) {
     let Size { m, k, n } = size;
     let panel = widest::<S, T>().max(BLOCK);
     let mut turned = T::take_scratch();
     turned.resize(turned.len().max(DEPTH * panel), T::ZERO);
-    let mut edge = vec![T::ZERO; if n.is_multiple_of(BLOCK) { 0 } else { m * BLOCK + BLOCK * BLOCK }];
     for p in (0..k).step_by(DEPTH) {
         let k = DEPTH.min(k - p);
         let a = Matrix { data: &a.data[p..], stride: a.stride };
-        let whole = n / BLOCK * BLOCK;
-        for j in (0..whole).step_by(panel) {
-            let width = panel.min(whole - j);
+        for j in (0..n).step_by(panel) {
+            let width = panel.min(n - j);
             let rows = Matrix { data: &b.data[j * b.stride + p..], stride: b.stride };
             transpose(simd, (width, k), rows, MatrixMut { data: &mut turned, stride: width });
             let right = Matrix { data: &turned[..k * width], stride: width };
             let c = MatrixMut { data: &mut c.data[j..], stride: c.stride };
             product::<S, T, false>(simd, Size { m, k, n: width }, a, right, c, Write::Add);
-        }
-        if whole < n {
-            // The last columns, fewer than a block, are computed as a block and added.
-            let (edge, tile) = edge.split_at_mut(m * BLOCK);
-            for start in (0..k).step_by(BLOCK) {
-                for (row, tile) in (whole..n).zip(tile.chunks_exact_mut(BLOCK)) {
-                    tile.copy_from_slice(&b.data[row * b.stride + p + start..][..BLOCK]);
-                }
-                let to = MatrixMut { data: &mut turned[start * BLOCK..], stride: BLOCK };
-                transpose(simd, (BLOCK, BLOCK), Matrix { data: tile, stride: BLOCK }, to);
-            }
-            let right = Matrix { data: &turned[..k * BLOCK], stride: BLOCK };
-            let to = MatrixMut { data: &mut *edge, stride: BLOCK };
-            product::<S, T, false>(simd, Size { m, k, n: BLOCK }, a, right, to, Write::Set);
-            for (i, row) in edge.chunks_exact(BLOCK).enumerate() {
-                for (c, x) in c.data[i * c.stride + whole..][..n - whole].iter_mut().zip(row) {
-                    *c += *x;
-                }
-            }
         }
     }
     T::give_scratch(turned);

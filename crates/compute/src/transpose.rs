@@ -75,12 +75,13 @@ mod avx512 {
             }
         }
         for c in 0..4 {
-            let [low, high] = [0, 8].map(|i| {
-                [
-                    avx._mm512_shuffle_f32x4::<0x88>(a[i + c], a[i + 4 + c]),
-                    avx._mm512_shuffle_f32x4::<0xdd>(a[i + c], a[i + 4 + c]),
-                ]
-            });
+            // Nothing here may be a closure: it would not be compiled for this instruction set.
+            let low =
+                [avx._mm512_shuffle_f32x4::<0x88>(a[c], a[c + 4]), avx._mm512_shuffle_f32x4::<0xdd>(a[c], a[c + 4])];
+            let high = [
+                avx._mm512_shuffle_f32x4::<0x88>(a[c + 8], a[c + 12]),
+                avx._mm512_shuffle_f32x4::<0xdd>(a[c + 8], a[c + 12]),
+            ];
             // low[0] has the quarters 0 and 2 of the rows 0 to 3 and 4 to 7; low[1] the quarters 1 and 3.
             let columns = [
                 avx._mm512_shuffle_f32x4::<0x88>(low[0], high[0]),
