@@ -1,5 +1,5 @@
 """Opens the records of conformance/tiny.toml with pandas, polars and DuckDB: the rows that the study must have, alike in
-all three, and the values of findings.json found again from them in SQL.
+all three, and the values of findings.json found again from them in SQL. The saved tokenizer and docs/records.md hold too.
 """
 
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 import pandas
 import polars
+from transformers import AutoTokenizer
 
 # 4 sizes and a control, 2 seeds each; the text's loss is measured at 3 checkpoints, the rest at the end.
 MODELS, CHECKPOINTS = 10, 3
@@ -87,9 +88,31 @@ def query(records, ability, expression):
     """).fetchall()
 
 
+def check_tokenizer(folder, records):
+    """Every answer's tokens are those that transformers finds in its text with the saved tokenizer."""
+    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
+    answers = records.select("text, tokens").distinct().fetchall()
+    assert len(answers) > 100
+    for text, tokens in answers:
+        found = tokenizer.encode(text, add_special_tokens=False)
+        assert found == tokens, f"{text!r}: {tokens}, in transformers {found}"
+    print(f"{len(answers)} answers have the same tokens in transformers")
+
+
+def check_documentation(folder):
+    """The first Python block of docs/records.md runs as it stands, on these records."""
+    text = (Path(__file__).parent.parent / "docs" / "records.md").read_text()
+    block = text.split("```python\n")[1].split("```")[0]
+    exec(compile(block.replace("studies/small", str(folder)), "docs/records.md", "exec"), {})
+    print("docs/records.md runs")
+
+
 def main():
     folder = Path(sys.argv[1])
-    check_findings(folder, check_rows(folder))
+    records = check_rows(folder)
+    check_findings(folder, records)
+    check_tokenizer(folder, records)
+    check_documentation(folder)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@
 //! - `sparse/`, the gradient of the mean loss of that batch, saved as if it were a model.
 
 use saltus_lm::{LanguageModel, ScoreRequest, TokenId, Tokenizer};
-use saltus_transformer::{Config, IGNORE, LocalModel, Rows, Weights, Workspace, loss_and_gradient};
+use saltus_transformer::{IGNORE, LocalModel, Rows, Weights, Workspace, loss_and_gradient};
 use std::{error::Error, fs, path::Path, sync::Arc};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -31,7 +31,7 @@ fn main() -> Outcome<()> {
 
 /// Scores in each row only the first positions, as packed rows with short answers do.
 fn write_sparse(weights: &Weights, rows: &[Vec<TokenId>], case: &Path) -> Outcome<()> {
-    let Config { vocabulary, context, .. } = weights.config;
+    let (vocabulary, context) = (weights.config.vocabulary, rows[0].len());
     let first = [0, 1, 8, 16, 17, context];
     let target = |row: usize, at: usize| {
         if at < first[row % first.len()] { (rows[row][at] + 1) % vocabulary as u32 } else { IGNORE }

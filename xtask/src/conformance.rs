@@ -4,7 +4,7 @@ use crate::{
     kill, law, python,
     shell::{self, Result, cargo, section},
 };
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 type Part = (&'static str, &'static str, fn() -> Result);
 
@@ -38,10 +38,27 @@ pub(crate) fn run(names: &[&str]) -> Result {
 /// What saltus-train's and our own example dump, against transformers and PyTorch.
 fn torch() -> Result {
     let folder = shell::scratch("torch")?;
-    for (package, example) in [("saltus-train", "gradient_dump"), ("xtask", "agreement")] {
-        shell::run(Command::new(shell::release_example(package, example)?).arg(&folder))?;
-    }
+    shell::run(Command::new(shell::release_example("saltus-train", "gradient_dump")?).arg(&folder))?;
+    add_grown_model(&folder)?;
+    shell::run(Command::new(shell::release_example("xtask", "agreement")?).arg(&folder))?;
     shell::run(python::script("torch_agreement.py")?.arg(&folder))
+}
+
+/// The case `grown`: a largest model of the tiny study after its training, asked about the batch of the case `plain`.
+fn add_grown_model(folder: &Path) -> Result {
+    let files = kill::files(&kill::tiny_study("grown", None)?)?;
+    let weights = files.iter().filter(|(path, _)| path.ends_with("model.safetensors"));
+    // Among files of equal length the last path: the last step, because the steps' names have leading zeros.
+    let (path, bytes) = weights.max_by_key(|(path, bytes)| (bytes.len(), *path)).ok_or("no model was grown")?;
+    let config = files.get(&path.with_file_name("config.json")).ok_or("the grown model has no config.json")?;
+    let batch =
+        std::fs::read(folder.join("plain/batch.json")).map_err(|e| format!("no batch of the case plain: {e}"))?;
+    let case = folder.join("grown");
+    std::fs::create_dir_all(case.join("model")).map_err(|e| format!("cannot create {}: {e}", case.display()))?;
+    for (name, bytes) in [("model/model.safetensors", bytes), ("model/config.json", config), ("batch.json", &batch)] {
+        std::fs::write(case.join(name), bytes).map_err(|e| format!("cannot write {name}: {e}"))?;
+    }
+    Ok(())
 }
 
 /// A small study's records, in three readers.

@@ -15,7 +15,7 @@ const KILLS: u32 = 10;
 const SEED: u64 = 20_261_123;
 
 /// What a run leaves behind, by path: everything must be the same bytes.
-type Files = BTreeMap<PathBuf, Vec<u8>>;
+pub(crate) type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 /// The tiny study, uninterrupted, at 1, 2 and 4 threads, and after ten SIGKILLs: the same bytes each time.
 pub(crate) fn check() -> Result {
@@ -95,7 +95,7 @@ fn unit(state: &mut u64) -> f64 {
 }
 
 /// Every file below `folder`; findings, weights and records must be among them.
-fn files(folder: &Path) -> Result<Files> {
+pub(crate) fn files(folder: &Path) -> Result<Files> {
     let mut found = Files::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(next) = folders.pop() {
