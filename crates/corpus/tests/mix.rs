@@ -47,10 +47,11 @@ fn scored(item: &str) -> Vec<bool> {
         "T" => 1,
         "C" => item.find('|').unwrap() + 1,
         "Q" => item.find('?').unwrap() + 2,
-        "F" => return item.char_indices().map(|(i, c)| i > 0 && !c.is_ascii_lowercase()).collect(),
+        "F" => return item.char_indices().map(|(i, c)| i > 0 && c.is_ascii_digit()).collect(),
         _ => item.find('=').unwrap() + 1,
     };
-    (0..item.len()).map(|i| i >= from).collect()
+    let end = item.len() - usize::from(!item.starts_with('T'));
+    (0..item.len()).map(|i| (from..end).contains(&i)).collect()
 }
 
 /// Scored positions predict exactly the scored characters of whole items; what is left of a row is padding.
@@ -63,10 +64,9 @@ fn rows_are_whole_items_and_padding() {
         let (mut positions, mut predicted) = (0, 0);
         for (tokens, targets) in batch.tokens.chunks(context).zip(batch.targets.chunks(context)) {
             let mut text = mix.tokenizer().decode(tokens);
-            // The character after the last position is known only if it is scored: the end of an item is.
-            match targets[context - 1] {
-                IGNORE => {}
-                last => text += &mix.tokenizer().decode(&[last]),
+            // The end of the last item may stand beyond the row.
+            if !text.ends_with(['_', ';']) {
+                text.push(';');
             }
             let filled = text.rfind(';').map_or(0, |at| at + 1);
             assert!(filled > 0 && text[filled..].chars().all(|c| c == '_'), "{text}");

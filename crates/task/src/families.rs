@@ -163,9 +163,10 @@ impl Generator {
     }
 }
 
-/// An open question: the gold answer, and a greedy continuation of at most `longest` characters.
-fn open(prompt: String, answer: String, longest: usize) -> Question {
-    let generate = Some(Generate { max_tokens: longest, stop: vec![crate::END] });
+/// An open question: the gold answer, and a greedy continuation. Where an answer ends is not learnt (see
+/// [`Segment::scored`]), so the continuation is as long as the gold answer: its length is given away.
+fn open(prompt: String, answer: String) -> Question {
+    let generate = Some(Generate { max_tokens: answer.len(), stop: vec![crate::END] });
     Question { prompt, candidates: vec![Candidate { text: answer, score: 1.0 }], generate }
 }
 

@@ -66,7 +66,7 @@ impl World {
             let (mut prompt, mut answer) = (String::new(), String::new());
             self.prompt(item, &mut prompt);
             self.answer(item, &mut answer);
-            open(prompt, answer, length)
+            open(prompt, answer)
         });
         let order = match self.order {
             Order::Plain => "plain",

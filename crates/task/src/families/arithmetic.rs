@@ -58,10 +58,9 @@ impl World {
     fn question_set(&self, range: Span, items: usize, key: Key) -> QuestionSet {
         let key = key.child(NAME).index(range.min.into()).index(range.max.into());
         let drawn = self.split.sample(space(range), items, key);
-        let longest = self.longest_answer(range);
         let questions = drawn.into_iter().map(|item| {
             let numbers = numbers(range, item);
-            open(self.prompt(numbers), self.answer(numbers), longest)
+            open(self.prompt(numbers), self.answer(numbers))
         });
         let (family, task, style) = (NAME.to_owned(), format!("numbers {range}"), self.style);
         let chance = 0.1f64.powi(self.answer([range.min; 4]).len() as i32);

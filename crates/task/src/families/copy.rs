@@ -53,8 +53,8 @@ impl World {
         let questions = (0..items).map(|_| {
             segment.clear();
             self.write(&mut rng, &mut segment);
-            let answer = segment.scored[0].start..segment.text.len() - 1;
-            open(segment.text[..answer.start].into(), segment.text[answer].into(), self.letters.max as usize)
+            let answer = segment.scored[0].clone();
+            open(segment.text[..answer.start].into(), segment.text[answer].into())
         });
         let lengths = self.letters.min..=self.letters.max;
         let chance = lengths.clone().map(|n| 26f64.powi(-(n as i32))).sum::<f64>() / lengths.count() as f64;

@@ -61,7 +61,7 @@ impl World {
                 let (key, answer) = self.facts[rank];
                 let mut text = String::new();
                 prompt(key, &mut text);
-                open(text, letter(answer.into()).into(), 1)
+                open(text, letter(answer.into()).into())
             });
             questions.collect::<Vec<_>>()
         };

@@ -58,8 +58,7 @@ impl World {
             out.text.push(digit(permutation[l as usize].into()));
             out.scored.push(at..at + 1);
         }
-        let from = out.text.len();
-        out.finish(from);
+        out.text.push(crate::END);
     }
 
     /// Every number of shots asks about the same letters under the same permutations, so that the effect of the shots

@@ -68,7 +68,7 @@ impl World {
                 Style::StepByStep => {
                     let mut answer = String::new();
                     self.answer(n, item, &mut answer);
-                    open(prompt, answer, n as usize)
+                    open(prompt, answer)
                 }
             }
         });

@@ -80,7 +80,9 @@ impl World {
             out.text.push(' ');
             out.text.push_str(&self.lexicon[word]);
         }
-        out.finish(1);
+        // The end of a sentence is one of its characters: it stands where a space would.
+        out.text.push(crate::END);
+        out.scored.push(1..out.text.len());
     }
 
     /// Fresh draws, each a sentence with its end: scored, their mean loss estimates the cross-entropy, of which
