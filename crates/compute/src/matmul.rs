@@ -265,9 +265,9 @@ impl<T: Real, const TRANSPOSED: bool, const MOST: usize, const VECTORS: usize> P
             }
         } else {
             let rows: [&[T]; ROWS] = std::array::from_fn(|r| &data[(i + r) * stride..][..self.size.k]);
-            for p in 0..self.size.k {
+            for (p, right) in self.b.data.chunks(self.b.stride).take(self.size.k).enumerate() {
                 let left: [T; ROWS] = std::array::from_fn(|r| rows[r][p]);
-                step(simd, &left, &self.b.data[p * self.b.stride..][..width], &mut sums);
+                step(simd, &left, &right[..width], &mut sums);
             }
         }
         for (r, row) in sums.iter().enumerate() {

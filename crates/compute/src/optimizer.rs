@@ -40,7 +40,13 @@ struct Factors<T> {
 }
 
 /// One AdamW step on a flat range: `gradient` is multiplied by `clip`; `step` counts from 1.
-pub fn adamw<T: Real>(
+pub fn adamw(settings: &AdamW, learning_rate: f32, step: u64, clip: f32, gradient: &[f32], state: AdamWState<'_>) {
+    // Not generic, so that it is compiled in this crate and optimised in every profile.
+    one_step(settings, learning_rate, step, clip, gradient, state);
+}
+
+/// [`adamw`] in either precision.
+fn one_step<T: Real>(
     settings: &AdamW<T>,
     learning_rate: T,
     step: u64,
@@ -72,8 +78,8 @@ vectorized! {
             (*x, *m, *v) = (new[0].value, new[1].value, new[2].value);
         }
         // The rest fills one register, so that a value does not depend on where its range ends.
-        for i in whole..gradient.len() {
-            let old = [gradient[i], state.values[i], state.first_moment[i], state.second_moment[i]];
+        for (i, g) in gradient.iter().enumerate().skip(whole) {
+            let old = [*g, state.values[i], state.first_moment[i], state.second_moment[i]];
             let new = updated(simd, factors, [
                 V::splat(simd, old[0]),
                 V::splat(simd, old[1]),
@@ -120,7 +126,7 @@ mod tests {
                 x[i] -= rate * (mh / (vh.sqrt() + 1e-8) + 0.1 * x[i]);
             }
             let [values, first_moment, second_moment] = &mut state;
-            adamw(&settings, rate, step, clip, &gradient, AdamWState { values, first_moment, second_moment });
+            one_step(&settings, rate, step, clip, &gradient, AdamWState { values, first_moment, second_moment });
             let single: Vec<f32> = gradient.iter().map(|&x| x as f32).collect();
             let settings = AdamW { beta1: 0.9f32, beta2: 0.98, eps: 1e-8, weight_decay: 0.1 };
             for (state, cuts) in [(&mut whole, vec![0, n]), (&mut cut, vec![0, 5, 24, n])] {

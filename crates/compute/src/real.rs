@@ -1,9 +1,6 @@
 //! The two number types of the core and their vectors: f32 to work with, f64 to check gradients with.
 
-use crate::{
-    matmul::{Matrix, MatrixMut},
-    transpose,
-};
+use crate::transpose;
 use pulp::{Simd, bytemuck::Pod};
 use std::cell::Cell;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
@@ -70,7 +67,7 @@ pub trait Real:
     #[doc(hidden)]
     fn exp<S: Simd>(s: S, a: Self::Vector<S>) -> Self::Vector<S>;
     #[doc(hidden)]
-    fn transpose_tile<S: Simd>(s: S, from: Matrix<'_, Self>, to: MatrixMut<'_, Self>);
+    fn transpose_tile<S: Simd>(s: S, from: (&[Self], usize), to: (&mut [Self], usize));
     /// The thread's scratch, empty if it is in use.
     #[doc(hidden)]
     fn take_scratch() -> Vec<Self>;
@@ -151,7 +148,7 @@ macro_rules! real {
                 $exp(s, a)
             }
             #[inline(always)]
-            fn transpose_tile<S: Simd>(s: S, from: Matrix<'_, Self>, to: MatrixMut<'_, Self>) {
+            fn transpose_tile<S: Simd>(s: S, from: (&[Self], usize), to: (&mut [Self], usize)) {
                 $tile(s, from, to);
             }
             fn take_scratch() -> Vec<Self> {

@@ -17,26 +17,26 @@ pub(crate) fn transpose<S: Simd, T: Real>(
 ) {
     for i in (0..rows).step_by(BLOCK) {
         for j in (0..columns).step_by(BLOCK) {
-            let from = Matrix { data: &from.data[i * from.stride + j..], stride: from.stride };
-            let to = MatrixMut { data: &mut to.data[j * to.stride + i..], stride: to.stride };
+            let from = (&from.data[i * from.stride + j..], from.stride);
+            let to = (&mut to.data[j * to.stride + i..], to.stride);
             T::transpose_tile(simd, from, to);
         }
     }
 }
 
-/// One tile, number by number.
+/// One tile, number by number; rows of each slice lie its stride apart.
 #[inline(always)]
-pub(crate) fn tile<S: Simd, T: Real>(_: S, from: Matrix<'_, T>, to: MatrixMut<'_, T>) {
+pub(crate) fn tile<S: Simd, T: Real>(_: S, from: (&[T], usize), to: (&mut [T], usize)) {
     for j in 0..BLOCK {
-        for (i, to) in to.data[j * to.stride..][..BLOCK].iter_mut().enumerate() {
-            *to = from.data[i * from.stride + j];
+        for (i, to) in to.0[j * to.1..][..BLOCK].iter_mut().enumerate() {
+            *to = from.0[i * from.1 + j];
         }
     }
 }
 
 /// One tile of f32: in registers where a row fills one.
 #[inline(always)]
-pub(crate) fn tile_f32<S: Simd>(simd: S, from: Matrix<'_, f32>, to: MatrixMut<'_, f32>) {
+pub(crate) fn tile_f32<S: Simd>(simd: S, from: (&[f32], usize), to: (&mut [f32], usize)) {
     #[cfg(target_arch = "x86_64")]
     if S::F32_LANES == BLOCK
         && let Some(simd) = pulp::x86::V4::try_new()
@@ -48,17 +48,17 @@ pub(crate) fn tile_f32<S: Simd>(simd: S, from: Matrix<'_, f32>, to: MatrixMut<'_
 
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
-    use super::{BLOCK, Matrix, MatrixMut};
+    use super::BLOCK;
     use pulp::{Simd, bytemuck::cast, f32x16, x86::V4};
     use std::arch::x86_64::__m512;
 
     /// Four rounds of 16 shuffles: pairs of numbers, pairs of pairs, quarters, halves.
     #[inline(always)]
-    pub(super) fn tile(simd: V4, from: Matrix<'_, f32>, to: MatrixMut<'_, f32>) {
+    pub(super) fn tile(simd: V4, from: (&[f32], usize), to: (&mut [f32], usize)) {
         let avx = simd.avx512f;
         let mut a: [__m512; BLOCK] = cast([0f32; BLOCK * BLOCK]);
         for (i, a) in a.iter_mut().enumerate() {
-            let row: &[f32x16] = V4::as_simd_f32s(&from.data[i * from.stride..][..BLOCK]).0;
+            let row: &[f32x16] = V4::as_simd_f32s(&from.0[i * from.1..][..BLOCK]).0;
             *a = cast(row[0]);
         }
         let mut b = a;
@@ -90,7 +90,7 @@ mod avx512 {
                 avx._mm512_shuffle_f32x4::<0xdd>(low[1], high[1]),
             ];
             for (q, column) in columns.into_iter().enumerate() {
-                let row = V4::as_mut_simd_f32s(&mut to.data[(4 * q + c) * to.stride..][..BLOCK]).0;
+                let row = V4::as_mut_simd_f32s(&mut to.0[(4 * q + c) * to.1..][..BLOCK]).0;
                 row[0] = cast(column);
             }
         }

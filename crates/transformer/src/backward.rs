@@ -88,7 +88,19 @@ impl<T: Real> Workspace<T> {
 ///
 /// # Panics
 /// When a token or a target is not below the vocabulary, or the lengths disagree with `rows.context` and the workspace.
-pub fn loss_and_gradient<T: Real>(
+pub fn loss_and_gradient(
+    weights: &Weights<f32>,
+    rows: Rows<'_>,
+    scale: f32,
+    workspace: &mut Workspace<f32>,
+    gradient: &mut [f32],
+) -> LossSum {
+    // Not generic, so that it is compiled in this crate, once, and optimised in every profile.
+    shard(weights, rows, scale, workspace, gradient)
+}
+
+/// [`loss_and_gradient`] in either precision.
+fn shard<T: Real>(
     weights: &Weights<T>,
     rows: Rows<'_>,
     scale: T,
@@ -131,11 +143,11 @@ fn backward<T: Real>(weights: &Weights<T>, workspace: &mut Workspace<T>, gradien
     let of = Normed { x: &activations.x, gain: &values[ends.norm.clone()], inverse: &activations.inverse };
     rms_norm_backward(of, dnormed, stream, &mut gradient[ends.norm]);
     for number in (0..config.layers).rev() {
-        let mut pass = Pass { weights, ranges: config.layer(number), plan, gradient: &mut *gradient };
-        let layer = &mut activations.layers[number];
         let last = number + 1 == config.layers;
+        let mut pass = Pass { weights, ranges: config.layer(number), plan, last, gradient: &mut *gradient };
+        let layer = &mut activations.layers[number];
         pass.mlp(layer, gradients);
-        pass.attention(layer, gradients, if last { &plan.scored } else { &plan.all });
+        pass.attention(layer, gradients);
         std::mem::swap(&mut gradients.stream, &mut gradients.before);
     }
     embed_backward(&gradients.stream, config.width, &plan.tokens, &mut gradient[ends.embedding]);
@@ -146,10 +158,16 @@ struct Pass<'a, T> {
     weights: &'a Weights<T>,
     ranges: LayerRanges,
     plan: &'a Plan<T>,
+    last: bool,
     gradient: &'a mut [T],
 }
 
-impl<T: Real> Pass<'_, T> {
+impl<'a, T: Real> Pass<'a, T> {
+    /// The columns of the layer's queries.
+    fn queries(&self) -> &'a Columns<T> {
+        if self.last { &self.plan.scored } else { &self.plan.all }
+    }
+
     /// From the gradient of the layer's output in `stream` to that of the stream between attention and MLP, in place.
     fn mlp(&mut self, layer: &mut Layer<T>, to: &mut Gradients<T>) {
         let Weights { config, values } = self.weights;
@@ -171,9 +189,9 @@ impl<T: Real> Pass<'_, T> {
     }
 
     /// From the gradient of the stream behind attention, in `stream`, to that of the layer's input, in `before`.
-    fn attention(&mut self, layer: &Layer<T>, to: &mut Gradients<T>, queries: &Columns<T>) {
+    fn attention(&mut self, layer: &Layer<T>, to: &mut Gradients<T>) {
         let Weights { config, values } = self.weights;
-        let all = &self.plan.all;
+        let (all, queries) = (&self.plan.all, self.queries());
         let heads = config.attention_heads();
         let (q_channels, kv_channels) = (heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim);
         let o = Linear { outputs: config.width, inputs: q_channels, positions: queries.count };
@@ -190,13 +208,13 @@ impl<T: Real> Pass<'_, T> {
         attention_backward(of, made, AttentionGradient { dq: &mut to.q, dk, dv });
         rope(&mut to.q, &queries.cos, &queries.sin, Turn::Backward);
         rope(dk, &all.cos, &all.sin, Turn::Backward);
-        self.projections(layer, to, queries);
+        self.projections(layer, to);
     }
 
     /// From the gradients of queries, keys and values to that of the layer's input, in `before`.
-    fn projections(&mut self, layer: &Layer<T>, to: &mut Gradients<T>, queries: &Columns<T>) {
+    fn projections(&mut self, layer: &Layer<T>, to: &mut Gradients<T>) {
         let Weights { config, values } = self.weights;
-        let (width, all, count) = (config.width, self.plan.all.count, queries.count);
+        let (width, all, count) = (config.width, self.plan.all.count, self.queries().count);
         let (q_range, kv_range, norm) = (&self.ranges.q, &self.ranges.kv, &self.ranges.attention_norm);
         let of = Normed { x: &layer.x, gain: &values[norm.clone()], inverse: &layer.inverse };
         let normed = fit(&mut to.normed, width * all);
@@ -205,7 +223,7 @@ impl<T: Real> Pass<'_, T> {
         let kv = Linear { outputs: 2 * config.kv_heads * config.head_dim, inputs: width, positions: all };
         rms_norm_again(of, normed);
         linear_backward_weight(kv, &to.kv, normed, &mut self.gradient[kv_range.clone()]);
-        if std::ptr::eq(queries, &self.plan.scored) {
+        if self.last {
             let at_queries = fit(&mut to.normed_queries, width * count);
             gather(normed, all, &self.plan.columns, count, at_queries);
             linear_backward_weight(q, &to.q, at_queries, &mut self.gradient[q_range.clone()]);
@@ -241,7 +259,7 @@ mod tests {
     fn run<T: Real>(weights: &Weights<T>, rows: Rows<'_>, scale: T) -> (LossSum, Vec<T>) {
         let mut gradient = vec![T::ZERO; weights.values.len()];
         let mut workspace = Workspace::new(&weights.config, rows.context);
-        (loss_and_gradient(weights, rows, scale, &mut workspace, &mut gradient), gradient)
+        (shard(weights, rows, scale, &mut workspace, &mut gradient), gradient)
     }
 
     /// Every coordinate against central differences of fourth order.
@@ -252,7 +270,7 @@ mod tests {
         let (loss, gradient) = run(&weights, rows, 0.5);
         assert_eq!(loss.scored, targets.iter().filter(|t| **t != IGNORE).count() as u64);
         let step = 1e-4;
-        for i in 0..gradient.len() {
+        for (i, gradient) in gradient.iter().enumerate() {
             let old = weights.values[i];
             let mut at = |x: f64| {
                 weights.values[i] = x;
@@ -261,11 +279,7 @@ mod tests {
             let mut across = |step: f64| at(old + step) - at(old - step);
             let difference = (8.0 * across(step) - across(2.0 * step)) / (12.0 * step);
             weights.values[i] = old;
-            assert!(
-                (gradient[i] - difference).abs() < 1e-9 * difference.abs().max(1.0),
-                "{i}: {} {difference}",
-                gradient[i]
-            );
+            assert!((gradient - difference).abs() < 1e-9 * difference.abs().max(1.0), "{i}: {gradient} {difference}");
         }
     }
 
