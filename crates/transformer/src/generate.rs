@@ -6,22 +6,21 @@
 
 use crate::{Config, Weights};
 use saltus_compute::{
-    BLOCK, Cached, Linear, Real, Turn, Write, attention_step, embed, linear, predictions, rms_norm, rope, rope_table,
-    swiglu,
+    Cached, Linear, Real, Turn, Write, attention_step, embed, linear, predictions, rms_norm, rope, rope_table, swiglu,
 };
 use saltus_lm::{GenerateRequest, TokenId};
 
-/// Requests that run side by side.
-pub(crate) const SIDE_BY_SIDE: usize = 4 * BLOCK;
-
-/// Answers to `requests`, at most [`SIDE_BY_SIDE`], each of which fits the context.
-pub(crate) fn greedy<T: Real>(weights: &Weights<T>, requests: &[&GenerateRequest]) -> Vec<Vec<TokenId>> {
+/// Answers to `requests`, at most as many as `stepper` has columns, each of which fits the context.
+pub(crate) fn greedy<T: Real>(
+    weights: &Weights<T>,
+    requests: &[&GenerateRequest],
+    stepper: &mut Stepper<T>,
+) -> Vec<Vec<TokenId>> {
     let mut answers = vec![Vec::new(); requests.len()];
     let mut done: Vec<bool> = requests.iter().map(|r| r.max_tokens == 0).collect();
-    let columns = requests.len().next_multiple_of(BLOCK);
     let first = requests.iter().map(|r| r.context.len()).min().unwrap_or(0);
-    let mut stepper = Stepper::new(&weights.config, columns);
-    let mut tokens = vec![0; columns];
+    let mut tokens = vec![0; stepper.columns];
+    stepper.forget();
     for position in 0.. {
         for (token, (request, answer)) in tokens.iter_mut().zip(requests.iter().zip(&answers)) {
             *token = match request.context.get(position) {
@@ -33,8 +32,9 @@ pub(crate) fn greedy<T: Real>(weights: &Weights<T>, requests: &[&GenerateRequest
         if done.iter().all(|d| *d) {
             return answers;
         }
-        stepper.step(weights, position, &tokens);
-        if position + 1 < first {
+        let wanted = position + 1 >= first;
+        stepper.step(weights, position, &tokens, wanted);
+        if !wanted {
             continue;
         }
         let said = stepper.predictions(weights);
@@ -52,12 +52,14 @@ pub(crate) fn greedy<T: Real>(weights: &Weights<T>, requests: &[&GenerateRequest
     answers
 }
 
-/// The cache and the activations of one position.
-struct Stepper<T> {
+/// The cache and the activations of one position, allocated once.
+pub(crate) struct Stepper<T> {
     columns: usize,
+    /// Rotary cosines and sines of the whole context, `[head_dim / 2, context]`.
+    tables: (Vec<T>, Vec<T>),
     /// For each layer the keys and the values so far, `[positions, kv_heads * head_dim, columns]`.
     caches: Vec<(Vec<T>, Vec<T>)>,
-    /// Rotary tables of the position.
+    /// Those of the position, in every column.
     cos: Vec<T>,
     sin: Vec<T>,
     /// `[width, columns]`: the residual stream, and normed; `[columns]`: inverse root mean squares.
@@ -73,11 +75,14 @@ struct Stepper<T> {
 }
 
 impl<T: Real> Stepper<T> {
-    fn new(config: &Config, columns: usize) -> Self {
+    /// For so many requests side by side, a multiple of [`saltus_compute::BLOCK`].
+    pub(crate) fn new(config: &Config, columns: usize) -> Self {
+        let positions: Vec<u32> = (0..config.context as u32).collect();
         let zeros = |channels: usize| vec![T::ZERO; channels * columns];
         let q = config.heads * config.head_dim;
         Stepper {
             columns,
+            tables: rope_table(config.head_dim, config.rope_base, &positions),
             caches: vec![(Vec::new(), Vec::new()); config.layers],
             cos: zeros(config.head_dim / 2),
             sin: zeros(config.head_dim / 2),
@@ -93,17 +98,30 @@ impl<T: Real> Stepper<T> {
         }
     }
 
-    /// Reads one token for each column, all at `position`.
-    fn step(&mut self, weights: &Weights<T>, position: usize, tokens: &[TokenId]) {
-        let Weights { config, values } = weights;
-        (self.cos, self.sin) = rope_table(config.head_dim, config.rope_base, &vec![position as u32; self.columns]);
-        embed(&values[config.ends().embedding], config.width, tokens, &mut self.x);
-        for layer in 0..config.layers {
-            self.layer(weights, layer);
+    /// Empties the cache.
+    fn forget(&mut self) {
+        for (k, v) in &mut self.caches {
+            k.clear();
+            v.clear();
         }
     }
 
-    fn layer(&mut self, weights: &Weights<T>, layer: usize) {
+    /// Reads one token for each column, all at `position`; where no prediction is wanted, the last layer computes only
+    /// its keys and values.
+    fn step(&mut self, weights: &Weights<T>, position: usize, tokens: &[TokenId], wanted: bool) {
+        let Weights { config, values } = weights;
+        for (table, to) in [(&self.tables.0, &mut self.cos), (&self.tables.1, &mut self.sin)] {
+            for (row, to) in table.chunks_exact(config.context).zip(to.chunks_exact_mut(self.columns)) {
+                to.fill(row[position]);
+            }
+        }
+        embed(&values[config.ends().embedding], config.width, tokens, &mut self.x);
+        for layer in 0..config.layers {
+            self.layer(weights, layer, wanted || layer + 1 < config.layers);
+        }
+    }
+
+    fn layer(&mut self, weights: &Weights<T>, layer: usize, whole: bool) {
         let Weights { config, values } = weights;
         let (ranges, heads) = (config.layer(layer), config.attention_heads());
         let eps = T::from_f64(config.norm_eps);
@@ -113,14 +131,17 @@ impl<T: Real> Stepper<T> {
             linear(shape, &values[range], x, y, write);
         };
         rms_norm(&self.x, &values[ranges.attention_norm], eps, &mut self.inverse, &mut self.normed);
-        apply(ranges.q, config.width, &self.normed, &mut self.q, Write::Set);
         apply(ranges.kv, config.width, &self.normed, &mut self.kv, Write::Set);
         let (k, v) = self.kv.split_at_mut(heads.kv_heads * heads.head_dim * columns);
-        rope(&mut self.q, &self.cos, &self.sin, Turn::Forward);
         rope(k, &self.cos, &self.sin, Turn::Forward);
         let (keys, of_values) = &mut self.caches[layer];
         keys.extend_from_slice(k);
         of_values.extend_from_slice(v);
+        if !whole {
+            return;
+        }
+        apply(ranges.q, config.width, &self.normed, &mut self.q, Write::Set);
+        rope(&mut self.q, &self.cos, &self.sin, Turn::Forward);
         attention_step(heads, &self.q, Cached { k: keys, v: of_values, columns }, &mut self.attended);
         apply(ranges.o, heads.heads * heads.head_dim, &self.attended, &mut self.x, Write::Add);
         rms_norm(&self.x, &values[ranges.mlp_norm], eps, &mut self.inverse, &mut self.normed);
@@ -155,6 +176,7 @@ mod tests {
         forward::{Activations, forward},
         plan::Plan,
     };
+    use saltus_compute::BLOCK;
     use saltus_random::Key;
 
     #[test]
@@ -167,7 +189,10 @@ mod tests {
             let mut plan = Plan::new(&config, config.context);
             for length in 1..=config.context {
                 let tokens: Vec<u32> = (0..columns).map(|c| token(c, length - 1)).collect();
-                stepper.step(&weights, length - 1, &tokens);
+                stepper.step(&weights, length - 1, &tokens, length % 4 > 0);
+                if length % 4 == 0 {
+                    continue;
+                }
                 let stepped = stepper.logits(&weights).to_vec();
                 let whole: Vec<Vec<u32>> = (0..columns).map(|c| (0..length).map(|t| token(c, t)).collect()).collect();
                 let mut targets = vec![crate::IGNORE; length];

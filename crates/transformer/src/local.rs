@@ -3,10 +3,10 @@
 use crate::{
     IGNORE, Weights,
     forward::{Activations, forward},
-    generate::{SIDE_BY_SIDE, greedy},
+    generate::{Stepper, greedy},
     plan::Plan,
 };
-use saltus_compute::predictions;
+use saltus_compute::{BLOCK, predictions};
 use saltus_lm::{Capabilities, Error, GenerateRequest, LanguageModel, Score, ScoreRequest, TokenId, Tokenizer};
 use std::sync::Arc;
 
@@ -18,6 +18,9 @@ pub struct LocalModel {
 
 /// Positions scored together: sequences are packed one after another up to here.
 const PACKED: usize = 512;
+
+/// Requests answered side by side.
+const SIDE_BY_SIDE: usize = 4 * BLOCK;
 
 impl LocalModel {
     /// Weights and the tokenizer that they were trained with.
@@ -108,13 +111,15 @@ impl LanguageModel for LocalModel {
         for request in requests {
             self.check(&request.context, &[], length(request))?;
         }
-        // Requests of like lengths run side by side, so that few columns are idle.
+        // Requests of like lengths run side by side: they begin their answers together, and few columns are idle.
         let mut order: Vec<usize> = (0..requests.len()).collect();
-        order.sort_by_key(|i| (length(&requests[*i]), *i));
+        order.sort_by_key(|i| (requests[*i].context.len(), requests[*i].max_tokens, *i));
         let mut answers = vec![Vec::new(); requests.len()];
+        let side_by_side = SIDE_BY_SIDE.min(requests.len().next_multiple_of(BLOCK));
+        let mut stepper = Stepper::new(&self.weights.config, side_by_side);
         for group in order.chunks(SIDE_BY_SIDE) {
             let together: Vec<&GenerateRequest> = group.iter().map(|i| &requests[*i]).collect();
-            for (i, answer) in group.iter().zip(greedy(&self.weights, &together)) {
+            for (i, answer) in group.iter().zip(greedy(&self.weights, &together, &mut stepper)) {
                 answers[*i] = answer;
             }
         }
