@@ -172,6 +172,12 @@ fn peak(threads: usize) -> f64 {
     (0..5).map(|_| once()).fold(0.0, f64::max)
 }
 
+/// The share of the peak, where the counted FLOPs hold: they suppose that every position is scored.
+fn share(shape: &Shape, rate: f64, peak: f64) -> String {
+    let share = 100.0 * shape.config.train_flops_per_token() * rate / peak;
+    if shape.scored == 1.0 { format!(", {share:.0}% of the peak") } else { String::new() }
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let threads = arguments.iter().position(|a| a == "--threads").and_then(|i| arguments.get(i + 1)?.parse().ok());
@@ -204,16 +210,15 @@ fn main() {
         times.sort_by(f64::total_cmp);
         let positions = trainer.tokens.len() as f64;
         let rate = |time: f64| positions / time;
-        // The counted FLOPs suppose that every position is scored.
-        let flops = shape.config.train_flops_per_token();
+        let median = times[times.len() / 2];
         println!(
-            "{:5} {:9.0} positions/s (median; best {:9.0}), {:6.2} ms a step, {:3.0}% of the peak, 4M positions {:5.1} s",
+            "{:5} {:9.0} positions/s (median; best {:9.0}), {:7.2} ms a step, 4M positions {:6.1} s{}",
             shape.name,
-            rate(times[times.len() / 2]),
+            rate(median),
             rate(times[0]),
-            times[times.len() / 2] * 1e3,
-            100.0 * flops * rate(times[0]) / peak,
-            4e6 / rate(times[times.len() / 2])
+            median * 1e3,
+            4e6 / rate(median),
+            share(shape, rate(median), peak)
         );
     }
 }
