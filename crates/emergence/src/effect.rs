@@ -24,7 +24,7 @@ pub struct EffectPoint {
 pub struct Effect {
     /// One point for each size that has both, by rising scale.
     pub points: Vec<EffectPoint>,
-    /// The smallest scale at which the condition helps beyond doubt, there and at the next size too; its lower bound is
+    /// The smallest scale at which the condition helps by more than delta beyond doubt, there and at the next size too; its lower bound is
     /// the size before. Gains may end again where both sides reach the ceiling.
     pub switches_on: Option<Threshold>,
     /// One sentence.
@@ -36,7 +36,7 @@ pub struct Effect {
 /// Both abilities must hold the same items in the same order. The interval adds the spread over seeds (moderated by
 /// the other sizes as for points) to that over items, by Student's t. Models measured under one condition only are left
 /// out.
-pub fn effect(with: &Ability, without: &Ability) -> Result<Effect, Unjudgeable> {
+pub fn effect(with: &Ability, without: &Ability, delta: f64) -> Result<Effect, Unjudgeable> {
     let (with, without) = (Sample::read(with)?, Sample::read(without)?);
     let mut pairs = Vec::new();
     for a in &with.sizes {
@@ -45,13 +45,13 @@ pub fn effect(with: &Ability, without: &Ability) -> Result<Effect, Unjudgeable> 
     }
     let spread = moderated(&pairs.iter().map(|p| p.seen).collect::<Vec<_>>(), f64::INFINITY);
     let point = |(p, spread): (&Pair, &f64)| oriented(&with, p.scale, p.with, p.without, p.interval(*spread));
-    Ok(finish(&with, pairs.iter().zip(&spread).map(point).collect()))
+    Ok(finish(&with, pairs.iter().zip(&spread).map(point).collect(), delta))
 }
 
 /// The effect between two ladders, as in a control of depth: each size of `with` against the size of `without` that is
 /// nearest in scale, if it lies within a factor of 1.5. Models differ, so nothing is paired; the two intervals are
 /// combined by squares (Zou & Donner 2008), which is cautious when the items are the same.
-pub fn effect_between_ladders(with: &Ability, without: &Ability) -> Result<Effect, Unjudgeable> {
+pub fn effect_between_ladders(with: &Ability, without: &Ability, delta: f64) -> Result<Effect, Unjudgeable> {
     let (with, without) = (Sample::read(with)?, Sample::read(without)?);
     let distance = |a: &Size, b: &Size| (a.x - b.x).abs();
     let mut points = Vec::new();
@@ -65,7 +65,7 @@ pub fn effect_between_ladders(with: &Ability, without: &Ability) -> Result<Effec
         let high = value + ((i.high - i.value).powi(2) + (j.value - j.low).powi(2)).sqrt();
         points.push(oriented(&with, a.scale, a.mean, b.mean, Interval { value, low, high }));
     }
-    Ok(finish(&with, points))
+    Ok(finish(&with, points, delta))
 }
 
 /// One size under both conditions.
@@ -143,9 +143,9 @@ fn oriented(sample: &Sample, scale: f64, with: f64, without: f64, d: Interval) -
     EffectPoint { scale, with: sample.turn(with), without: sample.turn(without), difference }
 }
 
-fn finish(sample: &Sample, points: Vec<EffectPoint>) -> Effect {
+fn finish(sample: &Sample, points: Vec<EffectPoint>, delta: f64) -> Effect {
     let turned = sample.is_turned();
-    let helps = |p: &EffectPoint| if turned { p.difference.high < 0.0 } else { p.difference.low > 0.0 };
+    let helps = |p: &EffectPoint| if turned { p.difference.high < -delta } else { p.difference.low > delta };
     let harms = |p: &EffectPoint| if turned { p.difference.low > 0.0 } else { p.difference.high < 0.0 };
     let on = (0..points.len()).find(|&j| helps(&points[j]) && points.get(j + 1).is_none_or(helps));
     let switches_on =
@@ -162,6 +162,7 @@ fn summary(points: &[EffectPoint], on: Option<usize>, harmed: usize) -> String {
     };
     let mut text = match on {
         None => format!("No gain beyond doubt at any size; {}", describe(last)),
+        Some(0) if points.len() == 1 => format!("A gain: {}", describe(&points[0])),
         Some(0) => format!("A gain at the smallest size already: {}", describe(&points[0])),
         Some(j) => {
             let before = readable(points[j - 1].scale);

@@ -141,17 +141,17 @@ fn p_power_l_averages_over_lengths() {
 #[test]
 fn chain_of_thought_switches_on_at_a_size() {
     let (step, direct) = (proportion(0.0, 300, &STEP_BY_STEP), proportion(0.1, 300, &rows(&around(DIRECT, 0.01))));
-    let e = effect(&step, &direct).expect("valid abilities");
+    let e = effect(&step, &direct, 0.0).expect("valid abilities");
     let t = e.switches_on.expect("a scale");
     assert_eq!((t.low, t.scale, t.high), (PARAMS[2], PARAMS[3], PARAMS[3]));
     assert!((e.points[7].difference.value - 0.91).abs() < 1e-9 && e.points[7].difference.low > 0.7);
     assert!(e.points[2].difference.contains(0.0), "one lucky seed is no effect: {:?}", e.points[2]);
     assert!(e.points[0].difference.high < 0.0, "below chance is harm: {:?}", e.points[0]);
-    let none = effect(&direct, &direct).expect("valid abilities");
+    let none = effect(&direct, &direct, 0.0).expect("valid abilities");
     assert!(none.switches_on.is_none() && none.points.iter().all(|p| p.difference.contains(0.0)));
     // A loss: less is better, and the difference stays in the metric's own direction.
     let loss = |m: f64| unbounded(false, 300, 0.5, &rows(&[[m - 0.02, m, m + 0.02]; 8]));
-    let better = effect(&loss(1.0), &loss(2.0)).expect("valid abilities");
+    let better = effect(&loss(1.0), &loss(2.0), 0.0).expect("valid abilities");
     assert!(better.switches_on.is_some() && better.points[0].difference.high < -0.8, "{}", better.summary);
 }
 
@@ -161,7 +161,7 @@ fn depth_compares_models_of_similar_size() {
     let mut shallow = proportion(0.0, 300, &rows(&around([0.13; 8], 0.1)));
     shallow.measurements.retain(|m| m.scale == PARAMS[5]);
     shallow.measurements.iter_mut().for_each(|m| m.scale = 4.9e4);
-    let e = effect_between_ladders(&deep, &shallow).expect("valid abilities");
+    let e = effect_between_ladders(&deep, &shallow, 0.0).expect("valid abilities");
     assert_eq!(e.points.len(), 1);
     assert!(e.points[0].scale == PARAMS[5] && e.points[0].difference.low > 0.3, "{:?}", e.points[0]);
 }
@@ -174,7 +174,7 @@ fn pairing_tells_what_separate_intervals_cannot() {
     for m in &mut more.measurements {
         m.scores.iter_mut().filter(|s| **s == 0.0).take(15).for_each(|s| *s = 1.0);
     }
-    let e = effect(&more, &base).expect("valid abilities");
+    let e = effect(&more, &base, 0.0).expect("valid abilities");
     assert!(e.points.iter().all(|p| p.difference.low > 0.0), "{:?}", e.points[0]);
     let (more, base) = (verdict(&more), verdict(&base));
     assert!(more.points[0].low < base.points[0].high, "the separate intervals overlap");

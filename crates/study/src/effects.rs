@@ -37,7 +37,7 @@ fn chain_of_thought(book: &Book<'_>, set: usize) -> Option<Effect> {
     })?;
     let (metric, stepwise) = main_ability(book, set, false)?;
     let (_, direct) = main_ability(book, partner, false)?;
-    let found = emergence::effect(&stepwise, &direct).ok()?;
+    let found = emergence::effect(&stepwise, &direct, book.study.delta).ok()?;
     let name = label(&with.family, &with.task, "direct", with.shots);
     Some(finding(book, "chain-of-thought", format!("{name}: step by step minus direct"), metric, &found))
 }
@@ -55,7 +55,7 @@ fn shots(book: &Book<'_>, set: usize) -> Option<Effect> {
     }
     let (metric, many) = main_ability(book, set, false)?;
     let few = book.ability(fewest, metric, false)?;
-    let found = emergence::effect(&many, &few).ok()?;
+    let found = emergence::effect(&many, &few, book.study.delta).ok()?;
     let name = label(&with.family, &with.task, &with.style.to_string(), 0);
     let label = format!("{name}: {most} shots minus {}", without.set.shots);
     Some(finding(book, "shots", label, metric, &found))
@@ -65,7 +65,7 @@ fn shots(book: &Book<'_>, set: usize) -> Option<Effect> {
 fn depth(book: &Book<'_>, set: usize) -> Option<Effect> {
     let (metric, control) = main_ability(book, set, true)?;
     let ladder = book.ability(set, metric, false)?;
-    let found = emergence::effect_between_ladders(&ladder, &control).ok()?;
+    let found = emergence::effect_between_ladders(&ladder, &control, book.study.delta).ok()?;
     let q = &book.study.sets[set].set;
     let controls = book.study.models.iter().find(|m| m.control).map(|m| m.rung.ladder.clone())?;
     let label = format!("{}: main ladder minus {controls}", label(&q.family, &q.task, &q.style.to_string(), q.shots));
