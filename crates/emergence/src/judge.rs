@@ -268,8 +268,11 @@ pub(crate) fn passed(found: &Findings) -> bool {
         Test::TooFew => false,
         Test::Slope(p) => p <= analysis.alpha && !(found.leading == Shape::Smooth && found.sample.all_or_none()),
         Test::Change(low, high) => {
-            let near = 2.0 * analysis.delta;
-            found.sample.kind == Kind::Unbounded || (-near <= low && high <= near)
+            // A score without a scale of its own is measured by its size.
+            let sizes = &found.sample.sizes;
+            let level = sizes.iter().map(|s| s.mean.abs()).sum::<f64>() / sizes.len() as f64;
+            let near = 2.0 * analysis.delta * if found.sample.kind == Kind::Unbounded { level } else { 1.0 };
+            -near <= low && high <= near
         }
         Test::Break(p) => p <= analysis.alpha && present(found),
         Test::TwoLines(before, after, opposite) => opposite && before.max(after) <= analysis.alpha,

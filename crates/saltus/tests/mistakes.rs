@@ -105,7 +105,7 @@ fn a_full_disk_loses_nothing() {
         .unwrap();
     let message = told(folder.path(), &limited);
     assert!(message.starts_with("exit 1"), "{message}");
-    assert!(message.contains("cannot write"), "{message}");
+    assert!(message.contains("has room"), "{message}");
     let after = saltus(folder.path(), &["run", "study.toml", "--quiet"]);
     assert!(after.status.success(), "{}", told(folder.path(), &after));
 }
@@ -123,8 +123,8 @@ fn a_corrupted_part_is_measured_again() {
         let output = saltus(folder.path(), &["run", "study.toml"]);
         let message = told(folder.path(), &output);
         assert!(output.status.success() && message.contains("is damaged; it is measured again"), "{message}");
-        assert_eq!(fs::read(&part).unwrap(), whole);
-        assert_eq!(fs::read(root.join("findings.json")).unwrap(), findings);
+        assert!(fs::read(&part).unwrap() == whole);
+        assert!(fs::read(root.join("findings.json")).unwrap() == findings);
     }
 }
 

@@ -199,7 +199,9 @@ impl Source {
 
     /// Where `key` is written at the start of a line within `table`, or as its value.
     pub(crate) fn key_in(&self, key: &str, table: Range<usize>) -> Option<Range<usize>> {
-        let body = self.text.get(table.clone())?;
+        // A table's span may be that of its header alone: it goes on up to the next one.
+        let rest = self.text.get(table.start..)?;
+        let body = &rest[..rest.find("\n[").unwrap_or(rest.len())];
         let mut offset = table.start;
         for line in body.split_inclusive('\n') {
             let indent = line.len() - line.trim_start().len();
@@ -240,7 +242,7 @@ fn advice(message: &str) -> String {
             Some(known) => format!("did you mean `{known}`?"),
             None => "`saltus new --from pocket` shows a whole study file with every key explained".into(),
         },
-        _ => "correct the line; `saltus new --from pocket` shows a whole study file with every key explained".into(),
+        _ => "`saltus new --from pocket` shows a whole study file with every key explained".into(),
     }
 }
 
