@@ -1,5 +1,6 @@
 //! Every command in README.md and docs/ is run: lines that begin with `$ ` in fenced `console` blocks, in order, each
 //! file in a folder of its own, with the `saltus` just built on the path.
+#![allow(clippy::unwrap_used)]
 
 use std::{
     env, fs,

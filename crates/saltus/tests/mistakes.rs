@@ -1,4 +1,5 @@
 //! The mistakes that users make, and what they are told: the place and the remedy.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 use common::{TINY, files, folder, saltus, told};

@@ -1,5 +1,6 @@
 //! A study from beginning to end: the second run computes nothing, a change computes only what changed, and the same
 //! study gives the same bytes.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 use common::{TINY, folder, saltus, told};

@@ -14,7 +14,7 @@ pub enum Error {
         message: String,
         /// The file's text.
         #[source_code]
-        source_code: NamedSource<String>,
+        source_code: std::sync::Arc<NamedSource<String>>,
         /// Where.
         #[label("here")]
         at: Option<SourceSpan>,

@@ -175,7 +175,7 @@ impl Source {
     pub fn error(&self, message: impl Into<String>, at: Option<Range<usize>>, help: impl Into<String>) -> Error {
         Error::File {
             message: message.into(),
-            source_code: NamedSource::new(&self.name, self.text.clone()).with_language("toml"),
+            source_code: std::sync::Arc::new(NamedSource::new(&self.name, self.text.clone()).with_language("toml")),
             at: at.map(|r| SourceSpan::new(r.start.into(), r.end.saturating_sub(r.start).max(1))),
             help: help.into(),
         }

@@ -66,7 +66,7 @@ pub(crate) fn find(study: &Study, trained: &[(&ModelPlan, Trained)], measured: &
         curves: trained.iter().map(|(m, t)| book.curve(m, t)).collect(),
         provenance: book.provenance(),
     };
-    findings.models.sort_by(|a, b| (a.params_non_embedding, a.seed).cmp(&(b.params_non_embedding, b.seed)));
+    findings.models.sort_by_key(|m| (m.params_non_embedding, m.seed));
     findings.headlines = headlines::headlines(&findings);
     findings
 }

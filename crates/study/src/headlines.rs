@@ -9,12 +9,12 @@ pub(crate) fn headlines(findings: &Findings) -> Vec<Headline> {
     all.extend(loss(findings));
     all.extend(emergent(findings));
     all.extend(made_by_metric(findings));
-    all.extend(switches(findings, "chain-of-thought"));
-    all.extend(switches(findings, "shots"));
+    all.extend(switches(findings, "chain-of-thought", "Writing out the steps helps beyond doubt"));
+    all.extend(switches(findings, "shots", "Examples in the prompt help beyond doubt"));
     all.extend(shaped(findings, "u-shaped", "falls before it rises with size"));
     all.extend(shaped(findings, "inverse", "gets worse with size"));
     all.extend(shaped(findings, "inverted-u", "rises, then falls with size"));
-    all.extend(switches(findings, "depth"));
+    all.extend(switches(findings, "depth", "More layers with about the same number of parameters help"));
     all.extend(undetermined(findings));
     all
 }
@@ -30,22 +30,23 @@ fn loss(findings: &Findings) -> Option<Headline> {
     sizes.sort_unstable();
     sizes.dedup();
     let fit = law.r_squared.map(|r| format!(", R² {r:.3}")).unwrap_or_default();
+    let irreducible = match law.warnings.iter().any(|w| w.contains("irreducible loss is not identified")) {
+        true => "the irreducible loss is not identified by these sizes".to_string(),
+        false => format!("irreducible loss {:.2} ({:.2} to {:.2}) nats per token", e.value, e.low, e.high),
+    };
     let text = format!(
-        "The held-out loss follows a power law of size over {} sizes: exponent {:.2} ({:.2} to {:.2}), irreducible loss \
-         {:.2} ({:.2} to {:.2}) nats per token{fit}.",
+        "The held-out loss falls as a power of size over {} sizes: exponent {:.2} ({:.2} to {:.2}), {irreducible}{fit}.",
         sizes.len(),
         alpha.value,
         alpha.low,
-        alpha.high,
-        e.value,
-        e.low,
-        e.high
+        alpha.high
     );
     Some(headline("loss", text, vec!["L(N)".into()]))
 }
 
 fn main_abilities<'a>(findings: &'a Findings, shape: &'a str) -> impl Iterator<Item = &'a Ability> {
-    findings.abilities.iter().filter(move |a| is_main(&a.metric) && a.shape == shape)
+    // The final answer of a step-by-step question is another reading of the ability that exact match is about.
+    findings.abilities.iter().filter(move |a| is_main(&a.metric) && a.metric != "final_answer" && a.shape == shape)
 }
 
 fn name(a: &Ability) -> String {
@@ -67,20 +68,35 @@ fn emergent(findings: &Findings) -> Option<Headline> {
     Some(headline("emergent", text, found.iter().map(|a| a.id.clone()).collect()))
 }
 
+/// One headline for each ruling: the evidence of each ability is on its card.
 fn made_by_metric(findings: &Findings) -> Vec<Headline> {
-    let ruled = findings.abilities.iter().filter_map(|a| Some((a, a.artefact.as_ref()?)));
-    ruled
-        .filter(|(_, ruling)| ruling.ruling != "no")
-        .map(|(a, ruling)| {
-            let how = if ruling.ruling == "yes" { "is made by the metric" } else { "is in part made by the metric" };
-            headline("artefact", format!("The jump of {} {how}: {}", name(a), ruling.evidence), vec![a.id.clone()])
-        })
-        .collect()
+    let of = |ruling: &str, how: &str| {
+        let ruled = findings.abilities.iter().filter(|a| a.artefact.as_ref().is_some_and(|r| r.ruling == ruling));
+        let ruled: Vec<&Ability> = ruled.collect();
+        let names: Vec<String> = ruled.iter().map(|a| name(a)).collect();
+        let text = format!(
+            "Exact match jumps {how} because of the metric: {}. There each token's accuracy to the power of the answer's \
+             length (p^L), measured for each model, gives the exact match that was measured.",
+            names.join("; ")
+        );
+        let about = ruled.iter().map(|a| a.id.clone()).collect();
+        (!ruled.is_empty()).then(|| headline("artefact", text, about))
+    };
+    of("yes", "only").into_iter().chain(of("in part", "in part")).collect()
 }
 
-fn switches(findings: &Findings, kind: &str) -> Vec<Headline> {
-    let effects = findings.effects.iter().filter(|e| e.kind == kind && e.switches_on.is_some());
-    effects.map(|e: &Effect| headline(kind, e.summary.clone(), vec![e.label.clone()])).collect()
+/// One headline for each kind of effect: where it switches on.
+fn switches(findings: &Findings, kind: &str, what: &str) -> Option<Headline> {
+    let effects = findings.effects.iter().filter(|e| e.kind == kind);
+    let on: Vec<(&Effect, &Threshold)> = effects.filter_map(|e| Some((e, e.switches_on.as_ref()?))).collect();
+    let tell = |(e, t): &(&Effect, &Threshold)| match e.points.len() {
+        1 => format!("{} ({:+.2} at {})", e.label, e.points[0].difference.value, short(t.scale)),
+        _ if t.low < t.scale => format!("{} (from {} on, not yet at {})", e.label, short(t.scale), short(t.low)),
+        _ => format!("{} (from {} on)", e.label, short(t.scale)),
+    };
+    let list: Vec<String> = on.iter().map(tell).collect();
+    let about = on.iter().map(|(e, _)| e.label.clone()).collect();
+    (!on.is_empty()).then(|| headline(kind, format!("{what}: {}.", list.join("; ")), about))
 }
 
 fn shaped(findings: &Findings, shape: &str, how: &str) -> Option<Headline> {
