@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Two sizes of one seed, a few steps each.
-pub const TINY: &str = r#"name = "tiny"
+pub(crate) const TINY: &str = r#"name = "tiny"
 seed = 1
 
 [model]
@@ -55,14 +55,14 @@ resamples = 40
 "#;
 
 /// A folder with `study.toml`.
-pub fn folder(study: &str) -> tempfile::TempDir {
+pub(crate) fn folder(study: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("study.toml"), study).unwrap();
     folder
 }
 
 /// Runs `saltus` in `folder`.
-pub fn saltus(folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn saltus(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_saltus"))
         .args(arguments)
         .current_dir(folder)
@@ -72,13 +72,13 @@ pub fn saltus(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 /// Exit code and messages, without what differs from run to run.
-pub fn told(folder: &Path, output: &Output) -> String {
+pub(crate) fn told(folder: &Path, output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr).replace(&folder.display().to_string(), "FOLDER");
     format!("exit {}\n{}", output.status.code().unwrap_or(-1), text.trim_end())
 }
 
 /// All files below `folder`, by path.
-pub fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
