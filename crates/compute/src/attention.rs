@@ -7,11 +7,13 @@
 //! the last layer needs no others.
 
 mod backward;
+mod paged;
 mod step;
 #[cfg(test)]
 mod tests;
 
 pub use backward::{Attended, AttentionGradient, attention_backward};
+pub use paged::{PAGE, Pages, Reader, Weighing, attention_paged, value_stride};
 pub use step::{Cached, attention_step};
 
 use crate::{

@@ -14,10 +14,12 @@
 //!
 //! Each gradient is checked against central differences in f64; the same code runs in f32.
 
+mod activation;
 mod attention;
 #[cfg(test)]
 mod check;
 mod embedding;
+mod layer_norm;
 mod loss;
 mod matmul;
 mod mlp;
@@ -25,20 +27,24 @@ mod norm;
 mod optimizer;
 mod real;
 mod rope;
+mod stored;
 mod transpose;
 
+pub use activation::{Activation, activate, activate_gated, soft_cap};
 pub use attention::{
-    Attended, Attention, AttentionGradient, Cached, Heads, Segment, Softmax, attention, attention_backward,
-    attention_step,
+    Attended, Attention, AttentionGradient, Cached, Heads, PAGE, Pages, Reader, Segment, Softmax, Weighing, attention,
+    attention_backward, attention_paged, attention_step, value_stride,
 };
 pub use embedding::{embed, embed_backward, gather, scatter_add};
+pub use layer_norm::{add_bias, layer_norm};
 pub use loss::{Prediction, cross_entropy, predictions};
 pub use matmul::{Linear, Write, linear, linear_backward_input, linear_backward_weight};
 pub use mlp::{swiglu, swiglu_backward};
 pub use norm::{Normed, rms_norm, rms_norm_again, rms_norm_backward};
 pub use optimizer::{AdamW, AdamWState, adamw};
 pub use real::Real;
-pub use rope::{Turn, rope, rope_table};
+pub use rope::{Pairing, Turn, angle_table, rope, rope_partial, rope_table};
+pub use stored::{FEW, Format, StoredRows, expand, linear_stored, stored_row};
 
 /// The number of positions is a multiple of this: the widest register holds so many f32.
 pub const BLOCK: usize = 16;

@@ -267,6 +267,12 @@ impl<S: Simd, T: Real> V<S, T> {
     pub(crate) fn first(self) -> T {
         pulp::bytemuck::cast_slice::<T::Vector<S>, T>(std::slice::from_ref(&self.value))[0]
     }
+    /// The largest lane.
+    #[inline(always)]
+    pub(crate) fn largest(self) -> T {
+        let lanes = pulp::bytemuck::cast_slice::<T::Vector<S>, T>(std::slice::from_ref(&self.value));
+        lanes.iter().fold(lanes[0], |most, x| if *x > most { *x } else { most })
+    }
     #[inline(always)]
     pub(crate) fn sum(self) -> T {
         T::sum(self.simd, self.value)

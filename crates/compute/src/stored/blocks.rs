@@ -1,0 +1,186 @@
+//! What one block of each format means, as ggml's `dequantize_row_*` say it.
+
+use super::Format;
+
+/// Half precision to single, for every bit pattern.
+#[inline(always)]
+pub(super) fn half(bits: u16) -> f32 {
+    let bits = u32::from(bits);
+    let magnitude = (bits & 0x7fff) << 13;
+    // Exponent and mantissa lie as in f32, with another bias: a product mends it, for subnormal numbers too.
+    let scaled = (f32::from_bits(magnitude) * f32::from_bits(0x7780_0000)).to_bits();
+    let infinite = if bits & 0x7c00 == 0x7c00 { 0x7f80_0000 } else { 0 };
+    f32::from_bits(scaled | infinite | (bits & 0x8000) << 16)
+}
+
+#[inline(always)]
+fn half_at(block: &[u8], at: usize) -> f32 {
+    half(u16::from_le_bytes([block[at], block[at + 1]]))
+}
+
+#[inline(always)]
+pub(super) fn expand(format: Format, bytes: &[u8], to: &mut [f32]) {
+    match format {
+        Format::F32 => each::<4>(bytes, to, f32::from_le_bytes),
+        Format::F16 => each::<2>(bytes, to, |b| half(u16::from_le_bytes(b))),
+        Format::BF16 => each::<2>(bytes, to, |b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)),
+        Format::Q4_0 => blocks::<18, 32>(bytes, to, q4_0),
+        Format::Q4_1 => blocks::<20, 32>(bytes, to, q4_1),
+        Format::Q5_0 => blocks::<22, 32>(bytes, to, q5_0),
+        Format::Q5_1 => blocks::<24, 32>(bytes, to, q5_1),
+        Format::Q8_0 => blocks::<34, 32>(bytes, to, q8_0),
+        Format::Q2K => blocks::<84, 256>(bytes, to, q2_k),
+        Format::Q3K => blocks::<110, 256>(bytes, to, q3_k),
+        Format::Q4K => blocks::<144, 256>(bytes, to, q4_k),
+        Format::Q5K => blocks::<176, 256>(bytes, to, q5_k),
+        Format::Q6K => blocks::<210, 256>(bytes, to, q6_k),
+    }
+}
+
+#[inline(always)]
+fn each<const N: usize>(bytes: &[u8], to: &mut [f32], read: impl Fn([u8; N]) -> f32) {
+    for (to, bytes) in to.iter_mut().zip(bytes.as_chunks::<N>().0) {
+        *to = read(*bytes);
+    }
+}
+
+#[inline(always)]
+fn blocks<const BYTES: usize, const NUMBERS: usize>(
+    bytes: &[u8],
+    to: &mut [f32],
+    read: impl Fn(&[u8; BYTES], &mut [f32; NUMBERS]),
+) {
+    for (to, bytes) in to.as_chunks_mut::<NUMBERS>().0.iter_mut().zip(bytes.as_chunks::<BYTES>().0) {
+        read(bytes, to);
+    }
+}
+
+/// 32 numbers of 4 bits: the low halves first, then the high ones.
+#[inline(always)]
+fn nibbles(low_high: &[u8], to: &mut [f32; 32], number: impl Fn(u32, usize) -> f32) {
+    for j in 0..16 {
+        let byte = u32::from(low_high[j]);
+        to[j] = number(byte & 15, j);
+        to[j + 16] = number(byte >> 4, j + 16);
+    }
+}
+
+#[inline(always)]
+fn q4_0(block: &[u8; 18], to: &mut [f32; 32]) {
+    let d = half_at(block, 0);
+    nibbles(&block[2..], to, |q, _| d * (q as i32 - 8) as f32);
+}
+
+#[inline(always)]
+fn q4_1(block: &[u8; 20], to: &mut [f32; 32]) {
+    let (d, m) = (half_at(block, 0), half_at(block, 2));
+    nibbles(&block[4..], to, |q, _| d * q as f32 + m);
+}
+
+#[inline(always)]
+fn q5_0(block: &[u8; 22], to: &mut [f32; 32]) {
+    let d = half_at(block, 0);
+    let fifth = u32::from_le_bytes([block[2], block[3], block[4], block[5]]);
+    nibbles(&block[6..], to, |q, j| d * ((q | (fifth >> j & 1) << 4) as i32 - 16) as f32);
+}
+
+#[inline(always)]
+fn q5_1(block: &[u8; 24], to: &mut [f32; 32]) {
+    let (d, m) = (half_at(block, 0), half_at(block, 2));
+    let fifth = u32::from_le_bytes([block[4], block[5], block[6], block[7]]);
+    nibbles(&block[8..], to, |q, j| d * (q | (fifth >> j & 1) << 4) as f32 + m);
+}
+
+#[inline(always)]
+fn q8_0(block: &[u8; 34], to: &mut [f32; 32]) {
+    let d = half_at(block, 0);
+    for (to, q) in to.iter_mut().zip(&block[2..]) {
+        *to = d * f32::from(q.cast_signed());
+    }
+}
+
+#[inline(always)]
+fn q2_k(block: &[u8; 84], to: &mut [f32; 256]) {
+    let (scales, rest) = block.split_at(16);
+    let (d, min) = (half_at(block, 80), half_at(block, 82));
+    for (group, to) in to.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+        let (d, m) = (d * f32::from(scales[group] & 15), min * f32::from(scales[group] >> 4));
+        let (from, shift) = (group / 8 * 32 + group % 2 * 16, group % 8 / 2 * 2);
+        for (to, q) in to.iter_mut().zip(&rest[from..from + 16]) {
+            *to = d * f32::from(q >> shift & 3) - m;
+        }
+    }
+}
+
+#[inline(always)]
+fn q3_k(block: &[u8; 110], to: &mut [f32; 256]) {
+    let (high, rest) = block.split_at(32);
+    let (low, rest) = rest.split_at(64);
+    let d = half_at(block, 108);
+    for (group, to) in to.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+        // Six bits each: four in the first eight bytes, two in the last four.
+        let four = rest[group % 8] >> (group / 8 * 4) & 15;
+        let two = rest[8 + group % 4] >> (group / 4 * 2) & 3;
+        let d = d * (i32::from(four | two << 4) - 32) as f32;
+        let (from, shift) = (group / 8 * 32 + group % 2 * 16, group % 8 / 2 * 2);
+        let bit = group / 2;
+        for (l, to) in to.iter_mut().enumerate() {
+            let third = high[group % 2 * 16 + l] >> bit & 1;
+            *to = d * (i32::from(low[from + l] >> shift & 3 | third << 2) - 4) as f32;
+        }
+    }
+}
+
+/// The scale and the minimum of group `j` of a block of 4 or 5 bits, six bits each.
+#[inline(always)]
+fn scale_and_minimum(scales: &[u8], j: usize) -> (f32, f32) {
+    let (scale, minimum) = if j < 4 {
+        (scales[j] & 63, scales[j + 4] & 63)
+    } else {
+        (scales[j + 4] & 15 | scales[j - 4] >> 6 << 4, scales[j + 4] >> 4 | scales[j] >> 6 << 4)
+    };
+    (f32::from(scale), f32::from(minimum))
+}
+
+#[inline(always)]
+fn q4_k(block: &[u8; 144], to: &mut [f32; 256]) {
+    let (d, min) = (half_at(block, 0), half_at(block, 2));
+    for (group, to) in to.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+        let (scale, minimum) = scale_and_minimum(&block[4..16], group);
+        let (d, m, shift) = (d * scale, min * minimum, group % 2 * 4);
+        for (to, q) in to.iter_mut().zip(&block[16 + group / 2 * 32..]) {
+            *to = d * f32::from(q >> shift & 15) - m;
+        }
+    }
+}
+
+#[inline(always)]
+fn q5_k(block: &[u8; 176], to: &mut [f32; 256]) {
+    let (d, min) = (half_at(block, 0), half_at(block, 2));
+    for (group, to) in to.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+        let (scale, minimum) = scale_and_minimum(&block[4..16], group);
+        let (d, m, shift) = (d * scale, min * minimum, group % 2 * 4);
+        for (l, to) in to.iter_mut().enumerate() {
+            let four = block[48 + group / 2 * 32 + l] >> shift & 15;
+            let fifth = block[16 + l] >> group & 1;
+            *to = d * f32::from(four | fifth << 4) - m;
+        }
+    }
+}
+
+#[inline(always)]
+fn q6_k(block: &[u8; 210], to: &mut [f32; 256]) {
+    let (low, rest) = block.split_at(128);
+    let (high, rest) = rest.split_at(64);
+    let d = half_at(block, 208);
+    for (group, to) in to.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+        let d = d * f32::from(rest[group].cast_signed());
+        // Quarters of 32 numbers: two in the low halves of 64 bytes, two in their high halves.
+        let (part, quarter, from) = (group / 8, group % 8 / 2, group % 2 * 16);
+        let (low, high) = (&low[part * 64 + quarter % 2 * 32 + from..], &high[part * 32 + from..]);
+        for ((to, low), high) in to.iter_mut().zip(low).zip(high) {
+            let q = low >> (quarter / 2 * 4) & 15 | (high >> (quarter * 2) & 3) << 4;
+            *to = d * (i32::from(q) - 32) as f32;
+        }
+    }
+}
