@@ -8,13 +8,11 @@
 
 mod backward;
 mod paged;
-mod step;
 #[cfg(test)]
 mod tests;
 
 pub use backward::{Attended, AttentionGradient, attention_backward};
 pub use paged::{PAGE, Pages, Reader, Weighing, attention_paged, value_stride};
-pub use step::{Cached, attention_step};
 
 use crate::{
     BLOCK, Write,

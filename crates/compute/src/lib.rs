@@ -32,8 +32,8 @@ mod transpose;
 
 pub use activation::{Activation, activate, activate_gated, soft_cap};
 pub use attention::{
-    Attended, Attention, AttentionGradient, Cached, Heads, PAGE, Pages, Reader, Segment, Softmax, Weighing, attention,
-    attention_backward, attention_paged, attention_step, value_stride,
+    Attended, Attention, AttentionGradient, Heads, PAGE, Pages, Reader, Segment, Softmax, Weighing, attention,
+    attention_backward, attention_paged, value_stride,
 };
 pub use embedding::{embed, embed_backward, gather, scatter_add};
 pub use layer_norm::{add_bias, layer_norm};
@@ -44,7 +44,7 @@ pub use norm::{Normed, rms_norm, rms_norm_again, rms_norm_backward};
 pub use optimizer::{AdamW, AdamWState, adamw};
 pub use real::Real;
 pub use rope::{Pairing, Turn, angle_table, rope, rope_partial, rope_table};
-pub use stored::{FEW, Format, StoredRows, expand, linear_stored, stored_row};
+pub use stored::{FEW, Format, StoredRows, as_bytes, expand, linear_stored, stored_row};
 
 /// The number of positions is a multiple of this: the widest register holds so many f32.
 pub const BLOCK: usize = 16;

@@ -139,6 +139,11 @@ fn few(shape: Linear, weight: StoredRows<'_>, used: usize, x: &[f32], y: &mut [f
     }
 }
 
+/// The bytes of numbers in memory, as [`Format::F32`] has them on a little-endian machine.
+pub fn as_bytes(values: &[f32]) -> &[u8] {
+    pulp::bytemuck::cast_slice(values)
+}
+
 /// One stored row as f32: an embedding.
 pub fn stored_row(rows: StoredRows<'_>, inputs: usize, row: usize, to: &mut [f32]) {
     let size = rows.format.bytes(inputs);

@@ -1,7 +1,7 @@
 //! A set of questions asked of one model: prompts to tokens, tokens to evidence, doubts to reasons.
 
 use crate::ask::ask;
-use saltus_lm::{self as lm, GenerateRequest, LanguageModel, Score, ScoreRequest, TokenId, Tokenizer};
+use saltus_lm::{self as lm, GenerateRequest, LanguageModel, Sampling, Score, ScoreRequest, TokenId, Tokenizer};
 use saltus_record::{Candidate, Generated, ModelKey, Outcome, QuestionKey, Record};
 use saltus_task::{Generate, Question, QuestionSet, prompt_identity};
 
@@ -210,14 +210,15 @@ fn generate(
     let request = |i: usize| {
         let (_, asked, generate) = open[i];
         let (context, stop) = (asked.prompt.clone(), asked.stop.clone());
-        GenerateRequest { context, max_tokens: generate.max_tokens, stop }
+        let (max_tokens, stop_text) = (generate.max_tokens, Vec::new());
+        GenerateRequest { context, max_tokens, stop, stop_text, sampling: Sampling::Greedy }
     };
     let cost = |r: &GenerateRequest| r.context.len() + r.max_tokens;
     let answers = ask(open.len(), request, cost, |batch| model.generate(batch))?;
     let mut generated: Vec<Option<Generated>> = set.questions.iter().map(|_| None).collect();
     let mut refused = Vec::new();
     for (&(question, _, generate), answer) in open.iter().zip(answers) {
-        match answer.and_then(|tokens| check_generated(tokens, generate, model.tokenizer())) {
+        match answer.and_then(|answer| check_generated(answer.tokens, generate, model.tokenizer())) {
             Ok(answer) => generated[question] = Some(answer),
             Err(reason) => refused.push((question, format!("generation: {reason}"))),
         }

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use saltus_eval::{Error, Metric, Value, measure, values};
-use saltus_lm::{self as lm, Capabilities, GenerateRequest, LanguageModel, Score, ScoreRequest, TokenId, Tokenizer};
+use saltus_lm::{self as lm, Capabilities, GenerateRequest, Generation, LanguageModel, Score, ScoreRequest, TokenId, Tokenizer};
 use saltus_record::{ModelKey, Outcome, Record};
 use saltus_task::{Candidate, Generate, Question, QuestionSet, Style};
 use std::sync::Mutex;
@@ -91,7 +91,7 @@ impl LanguageModel for Bigram {
         requests.iter().map(score).collect()
     }
 
-    fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Vec<TokenId>>, lm::Error> {
+    fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Generation>, lm::Error> {
         let continued = |request: &GenerateRequest| {
             let mut all = request.context.clone();
             while all.len() < request.context.len() + request.max_tokens {
@@ -103,7 +103,9 @@ impl LanguageModel for Bigram {
             }
             all.split_off(request.context.len())
         };
-        Ok((self.spoil_answers)(requests.iter().map(continued).collect()))
+        let answers = (self.spoil_answers)(requests.iter().map(continued).collect());
+        let answer = |tokens| Generation { tokens, text: String::new(), end: lm::End::Length };
+        Ok(answers.into_iter().map(answer).collect())
     }
 }
 

@@ -45,8 +45,8 @@ impl Score {
     }
 }
 
-/// A request to continue `context` greedily.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A request to continue `context`.
+#[derive(Clone, Debug, PartialEq)]
 pub struct GenerateRequest {
     /// What the model has read; not empty.
     pub context: Vec<TokenId>,
@@ -54,6 +54,52 @@ pub struct GenerateRequest {
     pub max_tokens: usize,
     /// Generation ends before any of these tokens; the stop token is not part of the answer.
     pub stop: Vec<TokenId>,
+    /// Generation ends where the text of the answer holds any of these, wherever its tokens end; the text is cut before
+    /// it.
+    pub stop_text: Vec<String>,
+    /// How each token is chosen.
+    pub sampling: Sampling,
+}
+
+/// How the next token is chosen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Sampling {
+    /// The most probable, the lowest id on ties.
+    Greedy,
+    /// At random, as `transformers` does it: probabilities at `temperature`, of these the `top_k` most probable, of
+    /// these the fewest that together have at least `top_p`.
+    Random {
+        /// Logits are divided by this; above 0.
+        temperature: f32,
+        /// How many tokens are considered; 0: all.
+        top_k: usize,
+        /// Share of the probability that is considered, in (0, 1].
+        top_p: f32,
+        /// The same seed chooses the same tokens.
+        seed: u64,
+    },
+}
+
+/// The answer to a [`GenerateRequest`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Generation {
+    /// The tokens generated, without a stop token; those of a stop text are among them.
+    pub tokens: Vec<TokenId>,
+    /// Their text, cut before a stop text.
+    pub text: String,
+    /// Why it ended.
+    pub end: End,
+}
+
+/// Why generation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// As many tokens as asked for.
+    Length,
+    /// A stop token.
+    Token,
+    /// A stop text.
+    Text,
 }
 
 /// What a model can do, so that a measurement is refused before it starts rather than answered by chance.
@@ -75,8 +121,8 @@ pub trait LanguageModel: Send + Sync {
     fn tokenizer(&self) -> &dyn Tokenizer;
     /// Scores each request. Results are in the order of the requests and do not depend on how they are batched.
     fn score(&self, requests: &[ScoreRequest]) -> Result<Vec<Score>, Error>;
-    /// Continues each context greedily, in the order of the requests.
-    fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Vec<TokenId>>, Error>;
+    /// Continues each context, in the order of the requests.
+    fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Generation>, Error>;
 }
 
 /// Why a model did not answer.

@@ -13,7 +13,7 @@
 
 use saltus_corpus::{Batch, IGNORE};
 use saltus_train::{Optimiser, Rung, Trainer, learning_rate};
-use saltus_transformer::{Config, Rows, Weights, Workspace, loss_and_gradient};
+use saltus_transformer::{Architecture, Config, Rows, Weights, Workspace, loss_and_gradient};
 use std::{error::Error, fs, path::Path};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -39,13 +39,20 @@ fn cases() -> [(&'static str, Config); 4] {
         kv_heads: 4,
         head_dim: 8,
         mlp_hidden: 88,
-        rope_base: 1000.0,
-        norm_eps: 1e-5,
         tied_embedding: false,
+        architecture: Architecture::llama(8, 1000.0, 1e-5),
     };
     let grouped = Config { kv_heads: 2, ..base.clone() };
-    let tied = Config { tied_embedding: true, rope_base: 10_000.0, ..base.clone() };
-    let narrow_heads = Config { head_dim: 4, heads: 4, kv_heads: 1, layers: 1, tied_embedding: true, ..base.clone() };
+    let tied =
+        Config { tied_embedding: true, architecture: Architecture::llama(8, 10_000.0, 1e-5), ..base.clone() };
+    let narrow_heads = Config {
+        head_dim: 4,
+        kv_heads: 1,
+        layers: 1,
+        tied_embedding: true,
+        architecture: Architecture::llama(4, 1000.0, 1e-5),
+        ..base.clone()
+    };
     [("plain", base), ("grouped", grouped), ("tied", tied), ("narrow-heads", narrow_heads)]
 }
 

@@ -4,7 +4,7 @@
 use pulp::{Arch, Simd, WithSimd};
 use saltus_corpus::Batch;
 use saltus_train::{Optimiser, Rung, Trainer};
-use saltus_transformer::Config;
+use saltus_transformer::{Architecture, Config};
 use std::{error::Error, hint::black_box, time::Instant};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -48,9 +48,8 @@ fn rung(shape: &str) -> Option<Rung> {
         kv_heads: heads,
         head_dim,
         mlp_hidden,
-        rope_base: 10_000.0,
-        norm_eps: 1e-5,
         tied_embedding: false,
+        architecture: Architecture::llama(head_dim, 10_000.0, 1e-5),
     };
     Some(Rung {
         ladder: "throughput".into(),

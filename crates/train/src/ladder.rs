@@ -6,7 +6,7 @@ use crate::{
     schedule::checkpoint_steps,
     step::SHARDS,
 };
-use saltus_transformer::Config;
+use saltus_transformer::{Architecture, Config};
 use serde::{Deserialize, Serialize};
 
 /// A size of model.
@@ -193,9 +193,8 @@ impl Ladder {
             kv_heads: heads / self.shape.queries_per_kv,
             head_dim,
             mlp_hidden: mlp_hidden(width),
-            rope_base: self.shape.rope_base,
-            norm_eps: self.shape.norm_eps,
             tied_embedding: self.shape.tied_embedding,
+            architecture: Architecture::llama(head_dim, self.shape.rope_base, self.shape.norm_eps),
         }
     }
 

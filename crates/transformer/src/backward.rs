@@ -245,7 +245,7 @@ impl<'a, T: Real> Pass<'a, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests::small;
+    use crate::{Architecture, config::tests::small};
     use saltus_random::Key;
 
     /// Tokens and targets of `rows` rows of `context`, about a third scored.
@@ -309,7 +309,8 @@ mod tests {
 
     #[test]
     fn single_precision_agrees_with_double() {
-        let config = Config { width: 16, head_dim: 8, mlp_hidden: 24, ..small(false) };
+        let architecture = Architecture::llama(8, 1000.0, 1e-5);
+        let config = Config { width: 16, head_dim: 8, mlp_hidden: 24, architecture, ..small(false) };
         let weights = Weights::init(&config, Key::new(3));
         let (tokens, targets) = data(&config, 30, 24);
         let rows = Rows { context: 24, tokens: &tokens, targets: &targets };

@@ -84,7 +84,7 @@ pub(crate) fn forward<T: Real>(weights: &Weights<T>, plan: &Plan<T>, to: &mut Ac
     }
     let count = plan.scored.count;
     let normed = fit(&mut to.normed, config.width * count);
-    let eps = T::from_f64(config.norm_eps);
+    let eps = T::from_f64(config.architecture.norm.eps);
     rms_norm(&to.x, &values[ends.norm], eps, fit(&mut to.inverse, count), normed);
     let shape = Linear { outputs: config.vocabulary, inputs: config.width, positions: count };
     linear(shape, &values[ends.head], normed, fit(&mut to.logits, config.vocabulary * count), Write::Set);
@@ -99,7 +99,7 @@ fn layer<T: Real>(weights: &Weights<T>, number: usize, plan: &Plan<T>, pass: &mu
     let ranges = config.layer(number);
     let last = number + 1 == config.layers;
     let queries = if last { &plan.scored } else { &plan.all };
-    let eps = T::from_f64(config.norm_eps);
+    let eps = T::from_f64(config.architecture.norm.eps);
     let (width, all, count) = (config.width, plan.all.count, queries.count);
     let all_normed = fit(normed, width * all);
     rms_norm(&to.x, &values[ranges.attention_norm.clone()], eps, fit(&mut to.inverse, all), all_normed);

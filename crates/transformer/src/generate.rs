@@ -1,207 +1,237 @@
-//! Greedy generation with a key-value cache, many requests side by side.
-//!
-//! Requests run in lockstep from position 0, one column each: at every step all have equally many keys, so that nothing
-//! is masked or padded; a request reads its context first and its own answer then. What it computes has the same bits
-//! as the forward pass over the whole sequence.
+//! Generation: requests of any lengths side by side, each beginning when another has ended.
 
-use crate::{Config, Weights};
-use saltus_compute::{
-    Cached, Linear, Real, Turn, Write, attention_step, embed, linear, predictions, rms_norm, rope, rope_table, swiglu,
-};
-use saltus_lm::{GenerateRequest, TokenId};
+use crate::{Cache, Chunk, Model, NoTaps, Sequence};
+use rand::RngExt;
+use saltus_compute::predictions;
+use saltus_lm::{End, GenerateRequest, Generation, Sampling, TokenId, Tokenizer};
+use saltus_random::Key;
+use std::collections::VecDeque;
 
-/// Answers to `requests`, at most as many as `stepper` has columns, each of which fits the context.
-pub(crate) fn greedy<T: Real>(
-    weights: &Weights<T>,
-    requests: &[&GenerateRequest],
-    stepper: &mut Stepper<T>,
-) -> Vec<Vec<TokenId>> {
-    let mut answers = vec![Vec::new(); requests.len()];
-    let mut done: Vec<bool> = requests.iter().map(|r| r.max_tokens == 0).collect();
-    let first = requests.iter().map(|r| r.context.len()).min().unwrap_or(0);
-    let mut tokens = vec![0; stepper.columns];
-    stepper.forget();
-    for position in 0.. {
-        for (token, (request, answer)) in tokens.iter_mut().zip(requests.iter().zip(&answers)) {
-            *token = match request.context.get(position) {
-                Some(token) => *token,
-                // Done requests repeat what they said last; nobody listens.
-                None => answer.last().copied().unwrap_or(0),
+/// Requests answered side by side.
+const SIDE_BY_SIDE: usize = 64;
+
+/// Tokens read in one pass: what is prefilled waits in pieces of this, so that activations stay small.
+const AT_ONCE: usize = 512;
+
+/// One request at work.
+struct Reader<'a> {
+    number: usize,
+    request: &'a GenerateRequest,
+    sequence: Sequence,
+    /// Tokens of the context, then of the answer, that have been read.
+    read: usize,
+    tokens: Vec<TokenId>,
+    /// Pages that it may still need.
+    reserved: usize,
+}
+
+impl Reader<'_> {
+    /// The tokens that it has not read: the rest of the context, or the last token said.
+    fn unread(&self) -> &[TokenId] {
+        let context = &self.request.context;
+        if self.read < context.len() { &context[self.read..] } else { &self.tokens[self.read - context.len()..] }
+    }
+}
+
+/// Answers in the order of the requests; each fits the context. `memory`: bytes for keys and values, if it suffices
+/// for the longest request.
+pub(crate) fn generate(
+    model: &Model,
+    tokenizer: &dyn Tokenizer,
+    requests: &[GenerateRequest],
+    memory: usize,
+) -> Vec<Generation> {
+    let pages = |request: &GenerateRequest| Cache::pages_of(request.context.len() + request.max_tokens);
+    let mut longest: Vec<usize> = requests.iter().map(pages).collect();
+    longest.sort_unstable_by(|a, b| b.cmp(a));
+    let most: usize = longest.iter().take(SIDE_BY_SIDE).sum();
+    let affordable = (memory / Cache::page_bytes(&model.config)).max(longest.first().copied().unwrap_or(0));
+    let mut cache = Cache::new(&model.config, most.min(affordable));
+
+    let mut answers: Vec<Option<Generation>> = requests.iter().map(|_| None).collect();
+    let mut waiting: VecDeque<usize> = (0..requests.len()).collect();
+    let mut readers: Vec<Reader<'_>> = Vec::new();
+    loop {
+        while let Some(number) = waiting.front().copied() {
+            let request = &requests[number];
+            let reserved: usize = readers.iter().map(|r| r.reserved - Cache::pages_of(r.sequence.length())).sum();
+            if request.max_tokens == 0 {
+                answers[number] = Some(finished(tokenizer, Vec::new(), End::Length));
+            } else if readers.len() < SIDE_BY_SIDE && pages(request) + reserved <= cache.free_pages() {
+                let (sequence, reserved) = (cache.begin(), pages(request));
+                readers.push(Reader { number, request, sequence, read: 0, tokens: Vec::new(), reserved });
+            } else {
+                break;
+            }
+            waiting.pop_front();
+        }
+        if readers.is_empty() {
+            // Every request has begun and ended: the longest one alone fits the cache.
+            return answers.into_iter().flatten().collect();
+        }
+        step(model, &mut readers, &mut cache);
+        let mut number = 0;
+        while number < readers.len() {
+            let Some(end) = ended(&readers[number], tokenizer) else {
+                number += 1;
+                continue;
             };
-        }
-        if done.iter().all(|d| *d) {
-            return answers;
-        }
-        let wanted = position + 1 >= first;
-        stepper.step(weights, position, &tokens, wanted);
-        if !wanted {
-            continue;
-        }
-        let said = stepper.predictions(weights);
-        for ((request, answer), (done, said)) in requests.iter().zip(&mut answers).zip(done.iter_mut().zip(said)) {
-            if !*done && position + 1 >= request.context.len() {
-                if request.stop.contains(&said) {
-                    *done = true;
-                } else {
-                    answer.push(said);
-                    *done = answer.len() == request.max_tokens;
-                }
+            let reader = readers.swap_remove(number);
+            cache.end(reader.sequence);
+            let mut tokens = reader.tokens;
+            if end == End::Token {
+                tokens.pop();
             }
+            let mut answer = finished(tokenizer, tokens, end);
+            if end == End::Text
+                && let Some(at) = first_stop(&answer.text, &reader.request.stop_text)
+            {
+                answer.text.truncate(at);
+            }
+            answers[reader.number] = Some(answer);
         }
     }
-    answers
 }
 
-/// The cache and the activations of one position, allocated once.
-pub(crate) struct Stepper<T> {
-    columns: usize,
-    /// Rotary cosines and sines of the whole context, `[head_dim / 2, context]`.
-    tables: (Vec<T>, Vec<T>),
-    /// For each layer the keys and the values so far, `[positions, kv_heads * head_dim, columns]`.
-    caches: Vec<(Vec<T>, Vec<T>)>,
-    /// Those of the position, in every column.
-    cos: Vec<T>,
-    sin: Vec<T>,
-    /// `[width, columns]`: the residual stream, and normed; `[columns]`: inverse root mean squares.
-    x: Vec<T>,
-    normed: Vec<T>,
-    inverse: Vec<T>,
-    q: Vec<T>,
-    kv: Vec<T>,
-    attended: Vec<T>,
-    gate_up: Vec<T>,
-    hidden: Vec<T>,
-    logits: Vec<T>,
+fn finished(tokenizer: &dyn Tokenizer, tokens: Vec<TokenId>, end: End) -> Generation {
+    Generation { text: tokenizer.decode(&tokens), tokens, end }
 }
 
-impl<T: Real> Stepper<T> {
-    /// For so many requests side by side, a multiple of [`saltus_compute::BLOCK`].
-    pub(crate) fn new(config: &Config, columns: usize) -> Self {
-        let positions: Vec<u32> = (0..config.context as u32).collect();
-        let zeros = |channels: usize| vec![T::ZERO; channels * columns];
-        let q = config.heads * config.head_dim;
-        Stepper {
-            columns,
-            tables: rope_table(config.head_dim, config.rope_base, &positions),
-            caches: vec![(Vec::new(), Vec::new()); config.layers],
-            cos: zeros(config.head_dim / 2),
-            sin: zeros(config.head_dim / 2),
-            x: zeros(config.width),
-            normed: zeros(config.width),
-            inverse: zeros(1),
-            q: zeros(q),
-            kv: zeros(2 * config.kv_heads * config.head_dim),
-            attended: zeros(q),
-            gate_up: zeros(2 * config.mlp_hidden),
-            hidden: zeros(config.mlp_hidden),
-            logits: zeros(config.vocabulary),
-        }
-    }
+/// Where the first of the stop texts begins.
+fn first_stop(text: &str, stops: &[String]) -> Option<usize> {
+    stops.iter().filter(|stop| !stop.is_empty()).filter_map(|stop| text.find(stop.as_str())).min()
+}
 
-    /// Empties the cache.
-    fn forget(&mut self) {
-        for (k, v) in &mut self.caches {
-            k.clear();
-            v.clear();
-        }
+/// Whether the answer ends with what was said last.
+fn ended(reader: &Reader<'_>, tokenizer: &dyn Tokenizer) -> Option<End> {
+    let last = reader.tokens.last()?;
+    if reader.request.stop.contains(last) {
+        return Some(End::Token);
     }
-
-    /// Reads one token for each column, all at `position`; where no prediction is wanted, the last layer computes only
-    /// its keys and values.
-    fn step(&mut self, weights: &Weights<T>, position: usize, tokens: &[TokenId], wanted: bool) {
-        let Weights { config, values } = weights;
-        for (table, to) in [(&self.tables.0, &mut self.cos), (&self.tables.1, &mut self.sin)] {
-            for (row, to) in table.chunks_exact(config.context).zip(to.chunks_exact_mut(self.columns)) {
-                to.fill(row[position]);
-            }
-        }
-        embed(&values[config.ends().embedding], config.width, tokens, &mut self.x);
-        for layer in 0..config.layers {
-            self.layer(weights, layer, wanted || layer + 1 < config.layers);
-        }
+    if !reader.request.stop_text.is_empty()
+        && first_stop(&tokenizer.decode(&reader.tokens), &reader.request.stop_text).is_some()
+    {
+        return Some(End::Text);
     }
+    (reader.tokens.len() >= reader.request.max_tokens).then_some(End::Length)
+}
 
-    fn layer(&mut self, weights: &Weights<T>, layer: usize, whole: bool) {
-        let Weights { config, values } = weights;
-        let (ranges, heads) = (config.layer(layer), config.attention_heads());
-        let eps = T::from_f64(config.norm_eps);
-        let columns = self.columns;
-        let apply = |range: std::ops::Range<usize>, inputs: usize, x: &[T], y: &mut [T], write: Write| {
-            let shape = Linear { outputs: range.len() / inputs, inputs, positions: columns };
-            linear(shape, &values[range], x, y, write);
+/// Reads what is unread, at most [`AT_ONCE`] tokens, and says one token for each reader that has read everything.
+fn step(model: &Model, readers: &mut [Reader<'_>], cache: &mut Cache) {
+    let mut room = AT_ONCE;
+    let mut said = Vec::new();
+    let mut chunks = Vec::new();
+    for reader in readers.iter_mut() {
+        let unread = reader.unread().len();
+        let now = unread.min(room);
+        if now == 0 {
+            break;
+        }
+        room -= now;
+        let from = reader.read;
+        reader.read += now;
+        let context = &reader.request.context;
+        let tokens = match from < context.len() {
+            true => &context[from..from + now],
+            false => &reader.tokens[from - context.len()..][..now],
         };
-        rms_norm(&self.x, &values[ranges.attention_norm], eps, &mut self.inverse, &mut self.normed);
-        apply(ranges.kv, config.width, &self.normed, &mut self.kv, Write::Set);
-        let (k, v) = self.kv.split_at_mut(heads.kv_heads * heads.head_dim * columns);
-        rope(k, &self.cos, &self.sin, Turn::Forward);
-        let (keys, of_values) = &mut self.caches[layer];
-        keys.extend_from_slice(k);
-        of_values.extend_from_slice(v);
-        if !whole {
-            return;
-        }
-        apply(ranges.q, config.width, &self.normed, &mut self.q, Write::Set);
-        rope(&mut self.q, &self.cos, &self.sin, Turn::Forward);
-        attention_step(heads, &self.q, Cached { k: keys, v: of_values, columns }, &mut self.attended);
-        apply(ranges.o, heads.heads * heads.head_dim, &self.attended, &mut self.x, Write::Add);
-        rms_norm(&self.x, &values[ranges.mlp_norm], eps, &mut self.inverse, &mut self.normed);
-        apply(ranges.gate_up, config.width, &self.normed, &mut self.gate_up, Write::Set);
-        swiglu(&self.gate_up, &mut self.hidden);
-        apply(ranges.down, config.mlp_hidden, &self.hidden, &mut self.x, Write::Add);
+        let whole = now == unread;
+        chunks.push(Chunk {
+            sequence: &mut reader.sequence,
+            tokens,
+            wanted: if whole { now - 1..now } else { 0..0 },
+            segment: 0,
+        });
+        said.push(whole);
     }
+    let Some(hidden) = model.forward(&mut chunks, cache, &mut NoTaps) else {
+        unreachable!("pages were reserved for every reader")
+    };
+    drop(chunks);
+    if hidden.wanted() == 0 {
+        return;
+    }
+    let mut logits = model.logits(&hidden, 0..hidden.wanted());
+    let columns = hidden.wanted().next_multiple_of(saltus_compute::BLOCK);
+    let talkers = readers.iter_mut().zip(said).filter(|(_, said)| *said).map(|(reader, _)| reader);
+    let talkers: Vec<&mut Reader<'_>> = talkers.collect();
+    let chosen: Vec<Option<TokenId>> = talkers
+        .iter()
+        .enumerate()
+        .map(|(column, reader)| sample(&logits, columns, column, reader.request.sampling, reader.tokens.len()))
+        .collect();
+    let greedy = predictions(&mut logits, &vec![0; columns]);
+    for ((reader, chosen), greedy) in talkers.into_iter().zip(chosen).zip(greedy) {
+        reader.tokens.push(chosen.unwrap_or(greedy.argmax));
+    }
+}
 
-    /// The logits behind the last position read, `[vocabulary, columns]`.
-    fn logits(&mut self, weights: &Weights<T>) -> &mut [T] {
-        let Weights { config, values } = weights;
-        let ends = config.ends();
-        let eps = T::from_f64(config.norm_eps);
-        rms_norm(&self.x, &values[ends.norm], eps, &mut self.inverse, &mut self.normed);
-        let shape = Linear { outputs: config.vocabulary, inputs: config.width, positions: self.columns };
-        linear(shape, &values[ends.head], &self.normed, &mut self.logits, Write::Set);
-        &mut self.logits
+/// A token chosen at random, if that is wanted; `position`: how many were chosen before.
+fn sample(logits: &[f32], columns: usize, column: usize, sampling: Sampling, position: usize) -> Option<TokenId> {
+    let Sampling::Random { temperature, top_k, top_p, seed } = sampling else { return None };
+    let logits = logits.iter().skip(column).step_by(columns);
+    let mut tokens: Vec<(TokenId, f64)> = (0..).zip(logits.map(|x| f64::from(*x) / f64::from(temperature))).collect();
+    tokens.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    if top_k > 0 {
+        tokens.truncate(top_k);
     }
-
-    /// The most probable next token of each column.
-    fn predictions(&mut self, weights: &Weights<T>) -> Vec<TokenId> {
-        let targets = vec![0; self.columns];
-        predictions(self.logits(weights), &targets).into_iter().map(|p| p.argmax).collect()
-    }
+    let most = tokens.first()?.1;
+    tokens.iter_mut().for_each(|(_, x)| *x = (*x - most).exp());
+    let total: f64 = tokens.iter().map(|(_, p)| p).sum();
+    let mut considered = 0.0;
+    let kept = tokens.iter().take_while(|(_, p)| {
+        let more = considered < f64::from(top_p) * total;
+        considered += if more { *p } else { 0.0 };
+        more
+    });
+    let kept = kept.count().max(1);
+    let mut at = Key::new(seed).index(position as u64).rng().random::<f64>() * considered;
+    let hit = tokens[..kept].iter().find(|(_, p)| {
+        at -= p;
+        at < 0.0
+    });
+    Some(hit.unwrap_or(&tokens[kept - 1]).0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        config::tests::small,
-        forward::{Activations, forward},
-        plan::Plan,
-    };
-    use saltus_compute::BLOCK;
-    use saltus_random::Key;
+    use proptest::prelude::*;
 
     #[test]
-    fn the_cached_forward_has_the_bits_of_the_plain_one() {
-        for config in [small(false), Config { width: 40, head_dim: 16, mlp_hidden: 104, ..small(true) }] {
-            let weights = Weights::init(&config, Key::new(1));
-            let columns = BLOCK;
-            let token = |column: usize, t: usize| ((column * 5 + t * t) % config.vocabulary) as u32;
-            let mut stepper = Stepper::new(&config, columns);
-            let mut plan = Plan::new(&config, config.context);
-            for length in 1..=config.context {
-                let tokens: Vec<u32> = (0..columns).map(|c| token(c, length - 1)).collect();
-                stepper.step(&weights, length - 1, &tokens, length % 4 > 0);
-                if length % 4 == 0 {
-                    continue;
-                }
-                let stepped = stepper.logits(&weights).to_vec();
-                let whole: Vec<Vec<u32>> = (0..columns).map(|c| (0..length).map(|t| token(c, t)).collect()).collect();
-                let mut targets = vec![crate::IGNORE; length];
-                targets[length - 1] = 0;
-                plan.lay(whole.iter().map(|tokens| (&tokens[..], &targets[..])));
-                let mut activations = Activations::new(1);
-                forward(&weights, &plan, &mut activations);
-                assert_eq!(activations.logits, stepped, "{length}");
+    fn chance_is_that_of_the_probabilities() {
+        let probabilities = [0.5f32, 0.3, 0.15, 0.05];
+        let logits: Vec<f32> = probabilities.iter().map(|p| p.ln()).collect();
+        let shares = |temperature: f32, top_k: usize, top_p: f32| {
+            let mut counts = [0.0f64; 4];
+            for seed in 0..20_000 {
+                let sampling = Sampling::Random { temperature, top_k, top_p, seed };
+                counts[sample(&logits, 1, 0, sampling, 3).unwrap() as usize] += 1.0 / 20_000.0;
             }
+            counts
+        };
+        let check = |is: [f64; 4], should: [f64; 4]| {
+            // Five standard errors.
+            assert!(
+                is.iter().zip(should).all(|(a, b)| (a - b).abs() <= 5.0 * (b * (1.0 - b) / 20_000.0).sqrt()),
+                "{is:?}"
+            );
+        };
+        check(shares(1.0, 0, 1.0), [0.5, 0.3, 0.15, 0.05]);
+        check(shares(1.0, 2, 1.0), [0.625, 0.375, 0.0, 0.0]);
+        check(shares(1.0, 0, 0.7), [0.625, 0.375, 0.0, 0.0]);
+        check(shares(1.0, 0, 0.81), [0.5 / 0.95, 0.3 / 0.95, 0.15 / 0.95, 0.0]);
+        let squares = [0.25, 0.09, 0.0225, 0.0025].map(|p| p / 0.365);
+        check(shares(0.5, 0, 1.0), squares);
+        assert_eq!(shares(0.01, 0, 1.0), shares(1.0, 1, 1.0));
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_stop_counts(text in "[abc]{0,12}", stops in proptest::collection::vec("[abc]{0,3}", 0..4)) {
+            let at = first_stop(&text, &stops);
+            let expected = (0..text.len()).find(|i| stops.iter().any(|s| !s.is_empty() && text[*i..].starts_with(s.as_str())));
+            prop_assert_eq!(at, expected);
         }
     }
 }

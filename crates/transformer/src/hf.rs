@@ -1,6 +1,6 @@
 //! `config.json` and `model.safetensors` as `transformers` writes and reads them for a `LlamaForCausalLM`.
 
-use crate::{Config, Error, Weights};
+use crate::{Config, Error, Weights, architecture::Architecture};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::{Value, json};
 use std::{
@@ -112,6 +112,7 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 }
 
 fn to_json(config: &Config) -> Value {
+    let (base, eps) = config.architecture.trained(config.head_dim).unwrap_or((10_000.0, 1e-6));
     json!({
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
@@ -124,8 +125,8 @@ fn to_json(config: &Config) -> Value {
         "head_dim": config.head_dim,
         "intermediate_size": config.mlp_hidden,
         "hidden_act": "silu",
-        "rope_theta": config.rope_base,
-        "rms_norm_eps": config.norm_eps,
+        "rope_theta": base,
+        "rms_norm_eps": eps,
         "tie_word_embeddings": config.tied_embedding,
         "attention_bias": false,
         "mlp_bias": false,
@@ -165,6 +166,9 @@ fn from_json(json: &Value) -> Result<Config, String> {
     let rope = &json["rope_parameters"];
     only(rope, "rope_type", "default", Some("default"))?;
     let (width, heads) = (size(json, "hidden_size", None)?, size(json, "num_attention_heads", None)?);
+    let head_dim = size(json, "head_dim", Some(width / heads.max(1)))?;
+    let base = number(json, "rope_theta", Some(number(rope, "rope_theta", Some(10_000.0))?))?;
+    let eps = number(json, "rms_norm_eps", Some(1e-6))?;
     Ok(Config {
         vocabulary: size(json, "vocab_size", None)?,
         context: size(json, "max_position_embeddings", None)?,
@@ -172,11 +176,10 @@ fn from_json(json: &Value) -> Result<Config, String> {
         layers: size(json, "num_hidden_layers", None)?,
         heads,
         kv_heads: size(json, "num_key_value_heads", Some(heads))?,
-        head_dim: size(json, "head_dim", Some(width / heads.max(1)))?,
+        head_dim,
         mlp_hidden: size(json, "intermediate_size", None)?,
-        rope_base: number(json, "rope_theta", Some(number(rope, "rope_theta", Some(10_000.0))?))?,
-        norm_eps: number(json, "rms_norm_eps", Some(1e-6))?,
         tied_embedding: flag(json, "tie_word_embeddings", false)?,
+        architecture: Architecture::llama(head_dim, base, eps),
     })
 }
 

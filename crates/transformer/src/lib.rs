@@ -5,19 +5,32 @@
 //! vector, [`loss_and_gradient`] is one shard of a training step, [`LocalModel`] answers questions. It knows no task and
 //! no training schedule.
 
+mod architecture;
 mod backward;
+mod cache;
 mod config;
 mod error;
 mod forward;
 mod generate;
 mod hf;
+mod infer;
 mod local;
+mod model;
 mod plan;
+mod taps;
 mod weights;
 
+pub use architecture::{
+    Activation, Architecture, AttentionKind, EmbeddingKind, Head, Mlp, Norm, NormKind, NormPlace, Positions, QkNorm,
+    Residual, Rotary, Scaling, Window,
+};
 pub use backward::{LossSum, Rows, Workspace, loss_and_gradient};
+pub use cache::{Cache, Sequence};
 pub use config::{Config, Tensor};
 pub use error::Error;
+pub use infer::{Chunk, Hidden};
 pub use local::LocalModel;
-pub use saltus_compute::IGNORE;
+pub use model::{Model, Piece, Source};
+pub use saltus_compute::{Format, IGNORE, Pairing};
+pub use taps::{Activations, NoTaps, Site, Taps};
 pub use weights::Weights;

@@ -1,43 +1,70 @@
-//! A model in memory that answers questions.
+//! A model that answers questions.
 
-use crate::{
-    IGNORE, Weights,
-    forward::{Activations, forward},
-    generate::{Stepper, greedy},
-    plan::Plan,
-};
+use crate::{Cache, Chunk, IGNORE, Model, NoTaps, Weights, generate::generate};
+use rayon::prelude::*;
 use saltus_compute::{BLOCK, predictions};
-use saltus_lm::{Capabilities, Error, GenerateRequest, LanguageModel, Score, ScoreRequest, TokenId, Tokenizer};
+use saltus_lm::{
+    Capabilities, Error, GenerateRequest, Generation, LanguageModel, Score, ScoreRequest, TokenId, Tokenizer,
+};
 use std::sync::Arc;
 
-/// A model in memory with its tokenizer; implements [`LanguageModel`] on the calling thread alone.
+/// A model with its tokenizer; implements [`LanguageModel`] on the threads of the caller's pool.
 pub struct LocalModel {
-    weights: Weights<f32>,
+    model: Model,
     tokenizer: Arc<dyn Tokenizer>,
+    overflow: Overflow,
+}
+
+/// What happens to a request that is longer than the model's context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overflow {
+    /// It is an error.
+    Refuse,
+    /// Its beginning is cut off, as lm-evaluation-harness does it.
+    TruncateLeft,
 }
 
 /// Positions scored together: sequences are packed one after another up to here.
 const PACKED: usize = 512;
 
-/// Requests answered side by side.
-const SIDE_BY_SIDE: usize = 4 * BLOCK;
+/// Logits computed at a time, in numbers.
+const LOGITS: usize = 1 << 22;
+
+/// Bytes of keys and values while generating.
+const CACHE: usize = 1 << 30;
 
 impl LocalModel {
-    /// Weights and the tokenizer that they were trained with.
+    /// Weights in memory and the tokenizer that they were trained with. Requests that are too long are refused.
     pub fn new(weights: Weights<f32>, tokenizer: Arc<dyn Tokenizer>) -> Self {
-        LocalModel { weights, tokenizer }
+        Self::of(weights.into(), tokenizer, Overflow::Refuse)
     }
 
-    fn check(&self, context: &[TokenId], rest: &[TokenId], length: usize) -> Result<(), Error> {
-        let config = &self.weights.config;
+    /// Any model and its tokenizer.
+    pub fn of(model: Model, tokenizer: Arc<dyn Tokenizer>, overflow: Overflow) -> Self {
+        LocalModel { model, tokenizer, overflow }
+    }
+
+    /// The model itself.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// What is kept of `context` if `more` tokens follow.
+    fn fit<'a>(&self, context: &'a [TokenId], more: usize) -> Result<&'a [TokenId], Error> {
+        let (length, most) = (context.len() + more, self.model.config.context);
         if context.is_empty() {
             return Err(Error::Empty { part: "context" });
         }
-        if length > config.context {
-            return Err(Error::TooLong { tokens: length, context: config.context });
+        match self.overflow {
+            _ if length <= most => Ok(context),
+            Overflow::TruncateLeft if more < most => Ok(&context[length - most..]),
+            _ => Err(Error::TooLong { tokens: length, context: most }),
         }
-        let vocabulary = config.vocabulary;
-        match context.iter().chain(rest).find(|t| **t as usize >= vocabulary) {
+    }
+
+    fn known(&self, tokens: &[TokenId]) -> Result<(), Error> {
+        let vocabulary = self.model.config.vocabulary;
+        match tokens.iter().find(|t| **t as usize >= vocabulary) {
             Some(token) => Err(Error::Other(format!(
                 "token {token} in a model with a vocabulary of {vocabulary}: use the tokenizer the model was trained with"
             ))),
@@ -45,21 +72,45 @@ impl LocalModel {
         }
     }
 
-    /// Scores requests whose positions fit one pass.
-    fn score_packed(&self, requests: &[ScoreRequest], plan: &mut Plan<f32>, to: &mut Activations<f32>) -> Vec<Score> {
-        let sequences: Vec<(Vec<TokenId>, Vec<TokenId>)> = requests
+    /// What is read and where predictions are wanted: all but the last token of context and continuation.
+    fn sequence(&self, request: &ScoreRequest) -> Result<Asked, Error> {
+        let ScoreRequest { context, continuation } = request;
+        self.known(context)?;
+        self.known(continuation)?;
+        if continuation.is_empty() {
+            return Err(Error::Empty { part: "continuation" });
+        }
+        // The last token is predicted, not read: lm-evaluation-harness, too, lets it stand beyond the context.
+        let spare = usize::from(self.overflow == Overflow::TruncateLeft);
+        let mut tokens = self.fit(context, continuation.len() - spare)?.to_vec();
+        let from = tokens.len() - 1;
+        tokens.extend_from_slice(&continuation[..continuation.len() - 1]);
+        Ok(Asked { tokens, from })
+    }
+
+    /// Scores requests in one pass.
+    fn score_packed(&self, requests: &[ScoreRequest], asked: &[Asked]) -> Vec<Score> {
+        let pages = asked.iter().map(|asked| Cache::pages_of(asked.tokens.len())).sum();
+        let mut cache = Cache::new(&self.model.config, pages);
+        let mut sequences: Vec<_> = asked.iter().map(|_| cache.begin()).collect();
+        let chunk = |(asked, sequence): (&'_ Asked, _)| (asked.from..asked.tokens.len(), sequence);
+        let mut chunks: Vec<Chunk<'_>> = asked
             .iter()
-            .map(|ScoreRequest { context, continuation }| {
-                let mut tokens = context.clone();
-                tokens.extend_from_slice(&continuation[..continuation.len() - 1]);
-                let mut targets = vec![IGNORE; context.len() - 1];
-                targets.extend_from_slice(continuation);
-                (tokens, targets)
-            })
+            .zip(asked.iter().zip(&mut sequences).map(chunk))
+            .map(|(asked, (wanted, sequence))| Chunk { sequence, tokens: &asked.tokens, wanted, segment: 0 })
             .collect();
-        plan.lay(sequences.iter().map(|(tokens, targets)| (&tokens[..], &targets[..])));
-        forward(&self.weights, plan, to);
-        let said = predictions(&mut to.logits, &plan.targets);
+        let Some(hidden) = self.model.forward(&mut chunks, &mut cache, &mut NoTaps) else {
+            unreachable!("the cache was made for these requests")
+        };
+        let targets: Vec<TokenId> = requests.iter().flat_map(|request| &request.continuation).copied().collect();
+        let at_once = (LOGITS / self.model.config.vocabulary).clamp(BLOCK, PACKED) / BLOCK * BLOCK;
+        let mut said = Vec::with_capacity(targets.len());
+        for (start, targets) in (0..).step_by(at_once).zip(targets.chunks(at_once)) {
+            let mut logits = self.model.logits(&hidden, start..start + targets.len());
+            let mut targets = targets.to_vec();
+            targets.resize(targets.len().next_multiple_of(BLOCK), IGNORE);
+            said.extend(predictions(&mut logits, &targets));
+        }
         let mut said = said.iter();
         requests
             .iter()
@@ -72,9 +123,26 @@ impl LocalModel {
     }
 }
 
+/// What is read for a score, and the first position behind which a prediction is wanted.
+struct Asked {
+    tokens: Vec<TokenId>,
+    from: usize,
+}
+
+/// How many of the first of `lengths` are packed together.
+fn pack(lengths: &[Asked]) -> usize {
+    let mut positions = 0;
+    let fit = lengths.iter().take_while(|asked| {
+        positions += asked.tokens.len();
+        positions <= PACKED
+    });
+    fit.count().max(1)
+}
+
 impl LanguageModel for LocalModel {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { context: self.weights.config.context, scores: true, generates: true }
+        let causal = self.model.config.architecture.attention.causal;
+        Capabilities { context: self.model.config.context, scores: causal, generates: causal }
     }
 
     fn tokenizer(&self) -> &dyn Tokenizer {
@@ -82,56 +150,45 @@ impl LanguageModel for LocalModel {
     }
 
     fn score(&self, requests: &[ScoreRequest]) -> Result<Vec<Score>, Error> {
-        let length = |r: &ScoreRequest| r.context.len() + r.continuation.len();
-        for request in requests {
-            self.check(&request.context, &request.continuation, length(request))?;
-            if request.continuation.is_empty() {
-                return Err(Error::Empty { part: "continuation" });
-            }
+        let asked = requests.iter().map(|request| self.sequence(request)).collect::<Result<Vec<_>, _>>()?;
+        let mut packs = Vec::new();
+        let mut from = 0;
+        while from < asked.len() {
+            let count = pack(&asked[from..]);
+            packs.push(from..from + count);
+            from += count;
         }
-        let mut plan = Plan::new(&self.weights.config, self.weights.config.context);
-        let mut activations = Activations::new(1);
-        let mut scores = Vec::with_capacity(requests.len());
-        let mut rest = requests;
-        while !rest.is_empty() {
-            let mut positions = 0;
-            let fit = rest.iter().take_while(|r| {
-                positions += length(r) - 1;
-                positions <= PACKED
-            });
-            let (now, later) = rest.split_at(fit.count().max(1));
-            scores.extend(self.score_packed(now, &mut plan, &mut activations));
-            rest = later;
-        }
-        Ok(scores)
+        let score = |pack: &std::ops::Range<usize>| self.score_packed(&requests[pack.clone()], &asked[pack.clone()]);
+        // Packs side by side need no waiting for one another; fewer packs than threads share each product.
+        let scores: Vec<Vec<Score>> = match packs.len() >= rayon::current_num_threads() {
+            true => packs.par_iter().map(score).collect(),
+            false => packs.iter().map(score).collect(),
+        };
+        Ok(scores.into_iter().flatten().collect())
     }
 
-    fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Vec<TokenId>>, Error> {
-        let length = |r: &GenerateRequest| r.context.len() + r.max_tokens;
+    fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Generation>, Error> {
+        let mut fitting = Vec::with_capacity(requests.len());
         for request in requests {
-            self.check(&request.context, &[], length(request))?;
+            self.known(&request.context)?;
+            let context = self.fit(&request.context, request.max_tokens)?.to_vec();
+            fitting.push(GenerateRequest { context, ..request.clone() });
         }
-        // Requests of like lengths run side by side: they begin their answers together, and few columns are idle.
-        let mut order: Vec<usize> = (0..requests.len()).collect();
-        order.sort_by_key(|i| (requests[*i].context.len(), requests[*i].max_tokens, *i));
-        let mut answers = vec![Vec::new(); requests.len()];
-        let side_by_side = SIDE_BY_SIDE.min(requests.len().next_multiple_of(BLOCK));
-        let mut stepper = Stepper::new(&self.weights.config, side_by_side);
-        for group in order.chunks(SIDE_BY_SIDE) {
-            let together: Vec<&GenerateRequest> = group.iter().map(|i| &requests[*i]).collect();
-            for (i, answer) in group.iter().zip(greedy(&self.weights, &together, &mut stepper)) {
-                answers[*i] = answer;
-            }
-        }
-        Ok(answers)
+        Ok(generate(&self.model, &*self.tokenizer, &fitting, CACHE))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Config, config::tests::small};
+    use crate::{
+        Config,
+        config::tests::small,
+        forward::{Activations, forward},
+        plan::Plan,
+    };
     use proptest::prelude::*;
+    use saltus_lm::Sampling;
     use saltus_random::Key;
 
     struct NoText(usize);
@@ -150,11 +207,15 @@ mod tests {
         }
     }
 
-    fn model(config: &Config) -> LocalModel {
+    fn weights(config: &Config) -> Weights {
         let mut weights = Weights::init(config, Key::new(7));
         // Sharper than at the beginning, so that answers differ.
         weights.values[config.ends().head].iter_mut().for_each(|x| *x *= 8.0);
-        LocalModel::new(weights, Arc::new(NoText(config.vocabulary)))
+        weights
+    }
+
+    fn model(config: &Config) -> LocalModel {
+        LocalModel::new(weights(config), Arc::new(NoText(config.vocabulary)))
     }
 
     fn tokens(seed: usize, length: usize) -> Vec<TokenId> {
@@ -183,9 +244,11 @@ mod tests {
             .collect();
         let scores = model.score(&requests).unwrap();
         for (request, score) in requests.iter().zip(&scores) {
-            assert_eq!(model.score(std::slice::from_ref(request)).unwrap()[0], *score);
+            let alone = &model.score(std::slice::from_ref(request)).unwrap()[0];
+            assert_eq!(alone.argmax, score.argmax);
+            assert!(alone.logprobs.iter().zip(&score.logprobs).all(|(a, b)| (a - b).abs() < 1e-5));
             let whole = [&request.context[..], &request.continuation].concat();
-            let logits = plain(&model.weights, &whole);
+            let logits = plain(&weights(&small(false)), &whole);
             for (i, token) in request.continuation.iter().enumerate() {
                 let logits = &logits[request.context.len() - 1 + i];
                 assert!((logprob(logits, *token) - f64::from(score.logprobs[i])).abs() < 1e-5);
@@ -202,6 +265,8 @@ mod tests {
                 context: tokens(i, 1 + i % 13),
                 max_tokens: i % 11,
                 stop: if i % 2 == 0 { vec![4, 9] } else { vec![] },
+                stop_text: Vec::new(),
+                sampling: Sampling::Greedy,
             })
             .collect();
         let answers = model.generate(&requests).unwrap();
@@ -219,9 +284,9 @@ mod tests {
                 expected.push(next);
                 context.push(next);
             }
-            assert_eq!(*answer, expected);
+            assert_eq!(answer.tokens, expected);
         }
-        assert!(stopped > 0 && answers.iter().any(|a| a.len() > 5));
+        assert!(stopped > 0 && answers.iter().any(|a| a.tokens.len() > 5));
     }
 
     #[test]
@@ -234,7 +299,13 @@ mod tests {
         assert!(score(vec![1], vec![]).contains("empty continuation"));
         assert!(score(tokens(1, 20), tokens(1, 5)).contains("25 tokens do not fit the model's context of 24"));
         assert!(score(vec![1], vec![11]).contains("token 11 in a model with a vocabulary of 11"));
-        let request = GenerateRequest { context: tokens(1, 20), max_tokens: 5, stop: vec![] };
+        let request = GenerateRequest {
+            context: tokens(1, 20),
+            max_tokens: 5,
+            stop: vec![],
+            stop_text: vec![],
+            sampling: Sampling::Greedy,
+        };
         assert!(model.generate(&[request]).unwrap_err().to_string().contains("25 tokens"));
         assert_eq!(model.score(&[]).unwrap(), []);
     }

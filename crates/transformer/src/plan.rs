@@ -65,7 +65,10 @@ impl<T: Real> Plan<T> {
     /// For sequences of at most `context` tokens.
     pub(crate) fn new(config: &Config, context: usize) -> Self {
         let positions: Vec<u32> = (0..context.max(1) as u32).collect();
-        let (cos, sin) = rope_table(config.head_dim, config.rope_base, &positions);
+        let Some((base, _)) = config.architecture.trained(config.head_dim) else {
+            unreachable!("weights in one vector are a Llama's")
+        };
+        let (cos, sin) = rope_table(config.head_dim, base, &positions);
         let (all, scored) = (Columns::new(), Columns::new());
         Plan {
             context: context.max(1),

@@ -100,31 +100,6 @@ fn gradient_is_that_of_finite_differences() {
 }
 
 #[test]
-fn a_step_with_the_cache_has_the_same_bits() {
-    let (heads, columns, length) = (Heads { heads: 4, kv_heads: 2, head_dim: 3 }, BLOCK, 37);
-    let (channels, kv) = (heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim);
-    let single = |seed, n| numbers(seed, n).iter().map(|&x| x as f32).collect::<Vec<f32>>();
-    let (q, k, v) = (single(1, channels * columns), single(2, length * kv * columns), single(3, length * kv * columns));
-    let mut out = vec![0.0; q.len()];
-    attention_step(heads, &q, Cached { k: &k, v: &v, columns }, &mut out);
-    for column in [0, 5, columns - 1] {
-        let case = Case::new(heads, &[(length, vec![length as u32 - 1])]);
-        let turned = |x: &[f32]| -> Vec<f32> {
-            let mut to = vec![0.0; kv * case.keys];
-            for (t, c) in (0..length).flat_map(|t| (0..kv).map(move |c| (t, c))) {
-                to[c * case.keys + t] = x[(t * kv + c) * columns + column];
-            }
-            to
-        };
-        let mut one = vec![0.0; channels * BLOCK];
-        (0..channels).for_each(|c| one[c * BLOCK] = q[c * columns + column]);
-        let (_, _, whole) = case.forward(&one, &turned(&k), &turned(&v));
-        let of = |x: &[f32], at: usize| (0..channels).map(|c| x[c * BLOCK + at].to_bits()).collect::<Vec<_>>();
-        assert_eq!(of(&out, column), of(&whole, 0));
-    }
-}
-
-#[test]
 fn long_sequences_use_wider_blocks() {
     let whole = |n: u32| (n as usize, (0..n).collect());
     let heads = Heads { heads: 2, kv_heads: 1, head_dim: 5 };

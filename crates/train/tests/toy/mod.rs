@@ -4,7 +4,7 @@ use saltus_corpus::{Batch, Corpus, IGNORE};
 use saltus_lm::Tokenizer;
 use saltus_random::Key;
 use saltus_train::{Optimiser, Rung, checkpoint_steps};
-use saltus_transformer::Config;
+use saltus_transformer::{Architecture, Config};
 use std::sync::Arc;
 
 /// Tokens `0..11`; each is followed by three times itself plus one (mod 11). One position in three is not scored.
@@ -52,9 +52,8 @@ pub(crate) fn rung(steps: u64) -> Rung {
             kv_heads: 1,
             head_dim: 8,
             mlp_hidden: 40,
-            rope_base: 1000.0,
-            norm_eps: 1e-5,
             tied_embedding: false,
+            architecture: Architecture::llama(8, 1000.0, 1e-5),
         },
         rows: 6,
         steps,

@@ -1,0 +1,225 @@
+//! Keys and values of sequences in pages that sequences may share.
+//!
+//! A sequence is a list of pages and a length. Forking copies the list, not the pages; who writes to a page that others
+//! read takes a copy of it first; truncating gives pages back. The prefix tree of an evaluation is made of forks.
+
+use crate::Config;
+use saltus_compute::{PAGE, Pages, value_stride};
+
+/// The pages of all layers, of which each sequence has its own.
+pub struct Cache {
+    /// For each layer keys and values, see [`Pages`]. Memory that no page has used yet is not touched.
+    layers: Vec<(Vec<f32>, Vec<f32>)>,
+    /// For each page how many sequences have it.
+    shared: Vec<u32>,
+    /// Pages that nobody has; the next one to use is the last.
+    free: Vec<u32>,
+    kv_heads: usize,
+    head_dim: usize,
+}
+
+/// What one reader has read: made by [`Cache::begin`] or [`Cache::fork`], given back by [`Cache::end`].
+#[derive(Debug, Default)]
+pub struct Sequence {
+    pages: Vec<u32>,
+    length: usize,
+}
+
+impl Sequence {
+    /// Positions read.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+    pub(crate) fn pages(&self) -> &[u32] {
+        &self.pages
+    }
+}
+
+impl Cache {
+    /// Room for `pages` pages of [`PAGE`] positions. Memory is taken when it is first used.
+    pub fn new(config: &Config, pages: usize) -> Self {
+        let keys = pages * config.kv_heads * config.head_dim * PAGE;
+        let values = pages * config.kv_heads * PAGE * value_stride(config.head_dim);
+        Cache {
+            layers: (0..config.layers).map(|_| (vec![0.0; keys], vec![0.0; values])).collect(),
+            shared: vec![0; pages],
+            free: (0..pages as u32).rev().collect(),
+            kv_heads: config.kv_heads,
+            head_dim: config.head_dim,
+        }
+    }
+
+    /// Bytes that one page takes in all layers.
+    pub fn page_bytes(config: &Config) -> usize {
+        4 * config.layers * config.kv_heads * PAGE * (config.head_dim + value_stride(config.head_dim))
+    }
+
+    /// Pages that `positions` positions take.
+    pub fn pages_of(positions: usize) -> usize {
+        positions.div_ceil(PAGE)
+    }
+
+    /// Pages that nobody has.
+    pub fn free_pages(&self) -> usize {
+        self.free.len()
+    }
+
+    /// A sequence that has read nothing.
+    pub fn begin(&self) -> Sequence {
+        Sequence::default()
+    }
+
+    /// A second reader of what `sequence` has read.
+    pub fn fork(&mut self, sequence: &Sequence) -> Sequence {
+        for page in &sequence.pages {
+            self.shared[*page as usize] += 1;
+        }
+        Sequence { pages: sequence.pages.clone(), length: sequence.length }
+    }
+
+    /// Forgets what was read from position `length` on.
+    pub fn truncate(&mut self, sequence: &mut Sequence, length: usize) {
+        if length < sequence.length {
+            for page in sequence.pages.drain(length.div_ceil(PAGE)..) {
+                give_back(&mut self.shared, &mut self.free, page);
+            }
+            sequence.length = length;
+        }
+    }
+
+    /// Gives the sequence's pages back.
+    pub fn end(&mut self, mut sequence: Sequence) {
+        self.truncate(&mut sequence, 0);
+    }
+
+    /// Makes `sequence` longer by `more` positions, to be written; false, with nothing changed, if there is no room.
+    pub(crate) fn extend(&mut self, sequence: &mut Sequence, more: usize) -> bool {
+        let (used, total) = (sequence.length % PAGE, (sequence.length + more).div_ceil(PAGE));
+        let shared = |page: &u32| used > 0 && more > 0 && self.shared[*page as usize] > 1;
+        let copied = sequence.pages.last().copied().filter(shared);
+        if total - sequence.pages.len() + usize::from(copied.is_some()) > self.free.len() {
+            return false;
+        }
+        if let Some(page) = copied {
+            sequence.pages.pop();
+            let own = self.take();
+            self.copy(page, own);
+            give_back(&mut self.shared, &mut self.free, page);
+            sequence.pages.push(own);
+        }
+        while sequence.pages.len() < total {
+            let page = self.take();
+            sequence.pages.push(page);
+        }
+        sequence.length += more;
+        true
+    }
+
+    fn take(&mut self) -> u32 {
+        let page = self.free.pop().unwrap_or_default();
+        self.shared[page as usize] = 1;
+        page
+    }
+
+    fn copy(&mut self, from: u32, to: u32) {
+        for (k, v) in &mut self.layers {
+            for pool in [k, v] {
+                let size = pool.len() / self.shared.len();
+                let at = from as usize * size;
+                pool.copy_within(at..at + size, to as usize * size);
+            }
+        }
+    }
+
+    pub(crate) fn pages(&self, layer: usize) -> Pages<'_, f32> {
+        let (k, v) = &self.layers[layer];
+        Pages { k, v }
+    }
+
+    /// Writes the last positions of `sequence` in `layer`: `k` and `v` are `[kv_heads * head_dim, columns]`, and the
+    /// positions are the columns from `column` on, `count` of them.
+    pub(crate) fn write(
+        &mut self,
+        layer: usize,
+        sequence: &Sequence,
+        (column, count): (usize, usize),
+        k: &[f32],
+        v: &[f32],
+    ) {
+        let (head_dim, channels) = (self.head_dim, self.kv_heads * self.head_dim);
+        let (columns, width) = (k.len() / channels, value_stride(head_dim));
+        let (pool_k, pool_v) = &mut self.layers[layer];
+        let mut done = 0;
+        while done < count {
+            let position = sequence.length - count + done;
+            let (page, slot) = (sequence.pages[position / PAGE] as usize, position % PAGE);
+            let run = (PAGE - slot).min(count - done);
+            let page_k = &mut pool_k[page * channels * PAGE..][..channels * PAGE];
+            for (to, from) in page_k.chunks_exact_mut(PAGE).zip(k.chunks_exact(columns)) {
+                to[slot..slot + run].copy_from_slice(&from[column + done..][..run]);
+            }
+            let page_v = &mut pool_v[page * self.kv_heads * PAGE * width..][..self.kv_heads * PAGE * width];
+            for (to, from) in page_v.chunks_exact_mut(PAGE * width).zip(v.chunks_exact(head_dim * columns)) {
+                for (c, from) in from.chunks_exact(columns).enumerate() {
+                    for (to, from) in
+                        to[slot * width + c..].iter_mut().step_by(width).zip(&from[column + done..][..run])
+                    {
+                        *to = *from;
+                    }
+                }
+            }
+            done += run;
+        }
+    }
+}
+
+fn give_back(shared: &mut [u32], free: &mut Vec<u32>, page: u32) {
+    shared[page as usize] -= 1;
+    if shared[page as usize] == 0 {
+        free.push(page);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::small;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever is forked, extended, truncated and ended: pages are counted right, and none is lost.
+        #[test]
+        fn pages_are_counted(steps in proptest::collection::vec((0usize..4, 0usize..8, 0usize..40), 1..60)) {
+            let mut cache = Cache::new(&small(false), 24);
+            let mut sequences = vec![cache.begin()];
+            for (what, which, much) in steps {
+                let at = which % sequences.len();
+                match what {
+                    0 => {
+                        let before = (sequences[at].length(), cache.free_pages());
+                        if !cache.extend(&mut sequences[at], much) {
+                            prop_assert_eq!(before, (sequences[at].length(), cache.free_pages()));
+                        }
+                    }
+                    1 => cache.truncate(&mut sequences[at], much),
+                    2 => {
+                        let fork = cache.fork(&sequences[at]);
+                        sequences.push(fork);
+                    }
+                    _ => cache.end(std::mem::take(&mut sequences[at])),
+                }
+                let mut counts = [0; 24];
+                for sequence in &sequences {
+                    prop_assert_eq!(sequence.pages.len(), Cache::pages_of(sequence.length));
+                    sequence.pages.iter().for_each(|page| counts[*page as usize] += 1);
+                }
+                prop_assert_eq!(&counts[..], &cache.shared[..]);
+                prop_assert_eq!(cache.free.len(), counts.iter().filter(|c| **c == 0).count());
+            }
+            for sequence in sequences {
+                cache.end(sequence);
+            }
+            prop_assert_eq!(cache.free_pages(), 24);
+        }
+    }
+}

@@ -1,0 +1,456 @@
+//! The forward pass of any model: new tokens of many sequences, behind what each has read, to the stream at the wanted
+//! columns and to logits.
+//!
+//! Columns of the activations are the new tokens of all sequences, one sequence after another. The last layer computes
+//! only its keys and values for columns that nobody wants.
+
+use crate::{
+    Cache, Sequence,
+    architecture::{Activation, Architecture, EmbeddingKind, NormPlace, Positions, QkNorm, Residual},
+    model::{LayerWeights, Model},
+    taps::{Activations, Site, Taps},
+};
+use rayon::prelude::*;
+use saltus_compute::{
+    BLOCK, Heads, Reader, Weighing, Write, activate, activate_gated, angle_table, attention_paged, gather, rms_norm,
+    rope_partial, soft_cap,
+};
+use saltus_lm::TokenId;
+use std::ops::Range;
+
+/// New tokens of one sequence.
+pub struct Chunk<'a> {
+    /// What was read before; it will have read the tokens too.
+    pub sequence: &'a mut Sequence,
+    /// What is read now; not empty.
+    pub tokens: &'a [TokenId],
+    /// Of these tokens, those behind which the stream is wanted.
+    pub wanted: Range<usize>,
+    /// Segment of every token (BERT); 0 in models without.
+    pub segment: usize,
+}
+
+impl Chunk<'_> {
+    /// The chunk as attention sees it.
+    fn reader<'a>(&'a self, columns: &'a Columns, span: &Range<usize>, heads: Range<usize>) -> Reader<'a> {
+        Reader {
+            pages: self.sequence.pages(),
+            keys: self.sequence.length(),
+            columns: span.clone(),
+            positions: &columns.positions[span.clone()],
+            heads,
+        }
+    }
+}
+
+/// The stream behind the wanted tokens, ready for the head.
+pub struct Hidden {
+    /// `[width, columns]`, the final norm applied.
+    values: Vec<f32>,
+    columns: usize,
+    /// Columns in use: the wanted tokens of the chunks, in order.
+    wanted: usize,
+}
+
+impl Hidden {
+    /// The wanted tokens of all chunks.
+    pub fn wanted(&self) -> usize {
+        self.wanted
+    }
+}
+
+/// Some columns: all new tokens, or the wanted ones.
+struct Columns {
+    count: usize,
+    used: usize,
+    positions: Vec<u32>,
+    /// For each chunk its columns.
+    spans: Vec<Range<usize>>,
+    /// Cosines and sines without and with a window, `[pairs, count]`; empty where nothing turns.
+    tables: [(Vec<f32>, Vec<f32>); 2],
+}
+
+impl Columns {
+    fn new(model: &Model, chunks: &[Chunk<'_>], part: impl Fn(&Chunk<'_>) -> Range<usize>) -> Self {
+        let (mut positions, mut spans) = (Vec::new(), Vec::new());
+        for chunk in chunks {
+            let from = positions.len();
+            let first = chunk.sequence.length() - chunk.tokens.len();
+            positions.extend(part(chunk).map(|t| (first + t) as u32));
+            spans.push(from..positions.len());
+        }
+        let used = positions.len();
+        let count = used.next_multiple_of(BLOCK);
+        positions.resize(count, positions.first().copied().unwrap_or(0));
+        let low = positions.iter().copied().min().unwrap_or(0);
+        let high = positions.iter().copied().max().unwrap_or(0);
+        let near: Vec<u32> = (low..=high).collect();
+        let rows: Vec<u32> = positions.iter().map(|p| p - low).collect();
+        let windows = model.config.architecture.attention.window.is_some();
+        let table = |(frequencies, factor): &(Vec<f64>, f64)| {
+            let (cos, sin) = angle_table(frequencies, *factor, &near);
+            let [cos, sin] = [cos, sin].map(|from| {
+                let mut to = vec![0.0; frequencies.len() * count];
+                gather(&from, near.len(), &rows, count, &mut to);
+                to
+            });
+            (cos, sin)
+        };
+        let none = || (Vec::new(), Vec::new());
+        let tables = if count == 0 || model.frequencies[0].0.is_empty() {
+            [none(), none()]
+        } else {
+            [table(&model.frequencies[0]), if windows { table(&model.frequencies[1]) } else { none() }]
+        };
+        Columns { count, used, positions, spans, tables }
+    }
+
+    fn pair(&self) -> (usize, usize) {
+        (self.count, self.used)
+    }
+}
+
+/// What goes through the layers.
+struct Pass<'a, 'b> {
+    model: &'a Model,
+    cache: &'a mut Cache,
+    chunks: &'a [Chunk<'b>],
+    all: Columns,
+    wanted: Columns,
+    /// The wanted columns among all.
+    picked: Vec<u32>,
+    taps: &'a mut dyn Taps,
+}
+
+impl Model {
+    /// Reads the chunks' tokens; the stream behind the wanted ones. `None` if the cache has no room, with nothing read.
+    ///
+    /// # Panics
+    /// When a token is not below the vocabulary, or a chunk is empty.
+    pub fn forward(&self, chunks: &mut [Chunk<'_>], cache: &mut Cache, taps: &mut dyn Taps) -> Option<Hidden> {
+        for (number, chunk) in chunks.iter_mut().enumerate() {
+            assert!(!chunk.tokens.is_empty(), "a chunk without tokens");
+            if !cache.extend(chunk.sequence, chunk.tokens.len()) {
+                for chunk in &mut chunks[..number] {
+                    let before = chunk.sequence.length() - chunk.tokens.len();
+                    cache.truncate(chunk.sequence, before);
+                }
+                return None;
+            }
+        }
+        let all = Columns::new(self, chunks, |chunk| 0..chunk.tokens.len());
+        let wanted = Columns::new(self, chunks, |chunk| chunk.wanted.clone());
+        let columns =
+            chunks.iter().zip(&all.spans).flat_map(|(chunk, span)| chunk.wanted.clone().map(|t| span.start + t));
+        let picked: Vec<u32> = columns.map(|column| column as u32).collect();
+        let mut pass = Pass { model: self, cache, chunks, all, wanted, picked, taps };
+        let (stream, narrow) = pass.layers();
+        Some(pass.finish(stream, narrow))
+    }
+
+    /// Logits `[vocabulary, columns]` of some of the wanted tokens, `columns` being their number rounded up to whole
+    /// blocks.
+    pub fn logits(&self, hidden: &Hidden, range: Range<usize>) -> Vec<f32> {
+        let (used, count) = (range.len(), range.len().next_multiple_of(BLOCK));
+        let picked: Vec<u32> = range.map(|column| column as u32).collect();
+        let mut x = vec![0.0; self.config.width * count];
+        gather(&hidden.values, hidden.columns, &picked, count, &mut x);
+        let mut logits = vec![0.0; self.config.vocabulary * count];
+        self.head.apply((count, used), &x, &mut logits, Write::Set);
+        if let Some(cap) = self.config.architecture.head.soft_cap {
+            soft_cap(&mut logits, cap as f32);
+        }
+        logits
+    }
+}
+
+impl Pass<'_, '_> {
+    /// The stream behind the last layer, and whether at the wanted columns alone.
+    fn layers(&mut self) -> (Vec<f32>, bool) {
+        let mut stream = self.embed();
+        let (layers, few) = (self.model.layers.len(), self.picked.len() < self.all.used);
+        let mut narrow = false;
+        for number in 0..layers {
+            narrow = few && number + 1 == layers && !self.taps.wants_all_columns();
+            stream = self.layer(number, stream, narrow);
+        }
+        (stream, narrow)
+    }
+
+    /// Hands an activation to the taps, if they want it.
+    fn tap(&mut self, site: Site, narrow: bool, values: &mut [f32]) {
+        if self.taps.wants(site) {
+            let columns = if narrow { &self.wanted } else { &self.all };
+            let channels = values.len() / columns.count.max(1);
+            let spans = &columns.spans;
+            self.taps.at(
+                site,
+                Activations { values, channels, columns: columns.count, spans, positions: &columns.positions },
+            );
+        }
+    }
+
+    fn embed(&mut self) -> Vec<f32> {
+        let Architecture { positions, embedding, .. } = &self.model.config.architecture;
+        let EmbeddingKind { scale, norm: _, segments } = embedding;
+        let (width, count) = (self.model.config.width, self.all.count);
+        let mut x = vec![0.0; width * count];
+        let mut row = vec![0.0; width];
+        let mut column = 0;
+        for chunk in self.chunks {
+            for token in chunk.tokens {
+                assert!((*token as usize) < self.model.config.vocabulary, "a token below the vocabulary");
+                let mut add = |row: &[f32], factor: f32| {
+                    for (to, from) in x[column..].iter_mut().step_by(count).zip(row) {
+                        *to += factor * from;
+                    }
+                };
+                self.model.embedding.row(*token as usize, &mut row);
+                add(&row, scale.map_or(1.0, |scale| scale as f32));
+                if let (Positions::Learned, Some(table)) = (positions, &self.model.positions) {
+                    table.row(self.all.positions[column] as usize, &mut row);
+                    add(&row, 1.0);
+                }
+                if let (1.., Some(table)) = (*segments, &self.model.segments) {
+                    table.row(chunk.segment, &mut row);
+                    add(&row, 1.0);
+                }
+                column += 1;
+            }
+        }
+        if let Some(norm) = &self.model.embedding_norm {
+            let mut normed = vec![0.0; x.len()];
+            norm.apply(count, &x, &mut normed);
+            x = normed;
+        }
+        x
+    }
+
+    /// One layer; `narrow`: its queries and its MLP are those of the wanted columns alone.
+    fn layer(&mut self, number: usize, mut stream: Vec<f32>, narrow: bool) -> Vec<f32> {
+        let model = self.model;
+        let weights = &model.layers[number];
+        let (place, residual) = (model.config.architecture.norm.place, model.config.architecture.residual);
+        self.tap(Site::ResidualBefore(number), false, &mut stream);
+        let mut normed = vec![0.0; stream.len()];
+        match &weights.attention_norm {
+            Some(norm) => norm.apply(self.all.count, &stream, &mut normed),
+            None => normed.copy_from_slice(&stream),
+        }
+        let mut attended = self.attend(number, weights, &normed, narrow);
+        let columns = if narrow { self.wanted.pair() } else { self.all.pair() };
+        if narrow {
+            stream = self.pick(&stream);
+            if stream.is_empty() {
+                return stream;
+            }
+        }
+        if let (Some(norm), NormPlace::After | NormPlace::Both) = (&weights.after_attention, place) {
+            attended = normed_by(norm, columns.0, &attended);
+        }
+        self.tap(Site::AttentionOutput(number), narrow, &mut attended);
+        let before = (residual == Residual::Parallel).then(|| stream.clone());
+        add(&mut stream, &attended);
+        if let (Some(norm), NormPlace::Stream) = (&weights.after_attention, place) {
+            stream = normed_by(norm, columns.0, &stream);
+        }
+        self.tap(Site::ResidualBetween(number), narrow, &mut stream);
+
+        let mut input = match &weights.mlp_norm {
+            Some(norm) => normed_by(norm, columns.0, before.as_deref().unwrap_or(&stream)),
+            None => stream.clone(),
+        };
+        self.tap(Site::MlpInput(number), narrow, &mut input);
+        let mut output = self.mlp(number, weights, &input, narrow);
+        if let (Some(norm), NormPlace::After | NormPlace::Both) = (&weights.after_mlp, place) {
+            output = normed_by(norm, columns.0, &output);
+        }
+        self.tap(Site::MlpOutput(number), narrow, &mut output);
+        add(&mut stream, &output);
+        if let (Some(norm), NormPlace::Stream) = (&weights.after_mlp, place) {
+            stream = normed_by(norm, columns.0, &stream);
+        }
+        self.tap(Site::ResidualAfter(number), narrow, &mut stream);
+        stream
+    }
+
+    /// The wanted columns of `[channels, all]`.
+    fn pick(&self, x: &[f32]) -> Vec<f32> {
+        let mut to = vec![0.0; x.len() / self.all.count * self.wanted.count];
+        if self.wanted.count > 0 {
+            gather(x, self.all.count, &self.picked, self.wanted.count, &mut to);
+        }
+        to
+    }
+
+    fn mlp(&mut self, number: usize, weights: &LayerWeights, input: &[f32], narrow: bool) -> Vec<f32> {
+        let config = &self.model.config;
+        let columns = if narrow { self.wanted.pair() } else { self.all.pair() };
+        let mlp = config.architecture.mlp;
+        let units = config.mlp_hidden * columns.0;
+        let mut before = vec![0.0; units * if mlp.gated { 2 } else { 1 }];
+        weights.gate_up.apply(columns, input, &mut before, Write::Set);
+        let mut hidden = vec![0.0; units];
+        let activation = compute_activation(mlp.activation);
+        match mlp.gated {
+            true => activate_gated(activation, &before, &mut hidden),
+            false => activate(activation, &before, &mut hidden),
+        }
+        self.tap(Site::MlpHidden(number), narrow, &mut hidden);
+        let mut output = vec![0.0; config.width * columns.0];
+        weights.down.apply(columns, &hidden, &mut output, Write::Set);
+        output
+    }
+
+    /// What attention writes, before any norm of it.
+    fn attend(&mut self, number: usize, weights: &LayerWeights, normed: &[f32], narrow: bool) -> Vec<f32> {
+        let config = &self.model.config;
+        let Heads { heads, kv_heads, head_dim } = config.attention_heads();
+        let windowed = config.window(number).is_some();
+        let mut kv = vec![0.0; 2 * kv_heads * head_dim * self.all.count];
+        weights.kv.apply(self.all.pair(), normed, &mut kv, Write::Set);
+        self.clip(&mut kv);
+        let (k, v) = kv.split_at_mut(kv_heads * head_dim * self.all.count);
+        self.turn(k, weights.qk_gains.as_ref().map(|gains| &gains.1[..]), windowed, false);
+        for (chunk, span) in self.chunks.iter().zip(&self.all.spans) {
+            self.cache.write(number, chunk.sequence, (span.start, span.len()), k, v);
+        }
+        let columns = if narrow { self.wanted.pair() } else { self.all.pair() };
+        if columns.0 == 0 {
+            return Vec::new();
+        }
+        let picked;
+        let normed = if narrow {
+            picked = self.pick(normed);
+            &picked
+        } else {
+            normed
+        };
+        let mut q = vec![0.0; heads * head_dim * columns.0];
+        weights.q.apply(columns, normed, &mut q, Write::Set);
+        self.clip(&mut q);
+        self.turn(&mut q, weights.qk_gains.as_ref().map(|gains| &gains.0[..]), windowed, narrow);
+        let mut mixed = self.weigh(number, &q, narrow);
+        self.tap(Site::HeadOutput(number), narrow, &mut mixed);
+        let mut attended = vec![0.0; config.width * columns.0];
+        weights.o.apply(columns, &mixed, &mut attended, Write::Set);
+        attended
+    }
+
+    fn clip(&self, x: &mut [f32]) {
+        if let Some(most) = self.model.config.architecture.attention.clip {
+            x.iter_mut().for_each(|x| *x = x.clamp(-most as f32, most as f32));
+        }
+    }
+
+    /// Norms queries or keys where the model does, and turns their positions in.
+    fn turn(&self, x: &mut [f32], gain: Option<&[f32]>, windowed: bool, narrow: bool) {
+        let config = &self.model.config;
+        let columns = if narrow { &self.wanted } else { &self.all };
+        if let Some(gain) = gain {
+            let channels = match config.architecture.attention.qk_norm {
+                QkNorm::Head => config.head_dim,
+                _ => x.len() / columns.count.max(1),
+            };
+            let mut inverse = vec![0.0; columns.count];
+            let mut normed = vec![0.0; channels * columns.count];
+            for head in x.chunks_exact_mut((channels * columns.count).max(1)) {
+                rms_norm(head, gain, config.architecture.norm.eps as f32, &mut inverse, &mut normed);
+                head.copy_from_slice(&normed);
+            }
+        }
+        if let Positions::Rotary(rotary) = &config.architecture.positions
+            && columns.count > 0
+        {
+            let (cos, sin) = &columns.tables[usize::from(windowed)];
+            rope_partial(x, config.head_dim, columns.count, rotary.pairing, (cos, sin));
+        }
+    }
+
+    /// Attention of all heads to what the sequences have read: `[heads * head_dim, columns]`.
+    fn weigh(&mut self, number: usize, q: &[f32], narrow: bool) -> Vec<f32> {
+        let config = &self.model.config;
+        let (heads, attention) = (config.attention_heads(), &config.architecture.attention);
+        let by = Weighing {
+            heads,
+            scale: attention.scale.unwrap_or(1.0 / (heads.head_dim as f64).sqrt()) as f32,
+            soft_cap: attention.soft_cap.map(|cap| cap as f32),
+            causal: attention.causal,
+            window: config.window(number),
+            slopes: &self.model.slopes,
+        };
+        let columns = if narrow { &self.wanted } else { &self.all };
+        let pages = self.cache.pages(number);
+        let mut mixed = vec![0.0; q.len()];
+        let rows = heads.head_dim * columns.count;
+        if self.taps.wants(Site::AttentionPattern(number)) {
+            for (which, (chunk, span)) in self.chunks.iter().zip(&columns.spans).enumerate() {
+                let mut pattern = vec![0.0; heads.heads * span.len() * chunk.sequence.length()];
+                attention_paged(by, pages, chunk.reader(columns, span, 0..heads.heads), q, &mut mixed, &mut pattern);
+                self.taps.pattern(number, which, chunk.sequence.length(), &pattern);
+            }
+            return mixed;
+        }
+        let one = |(head, (q, mixed)): (usize, (&[f32], &mut [f32]))| {
+            for (chunk, span) in self.chunks.iter().zip(&columns.spans).filter(|(_, span)| !span.is_empty()) {
+                attention_paged(by, pages, chunk.reader(columns, span, head..head + q.len() / rows), q, mixed, &mut []);
+            }
+        };
+        let products: usize =
+            self.chunks.iter().zip(&columns.spans).map(|(c, span)| c.sequence.length() * span.len()).sum();
+        // Heads that share keys are weighed together, unless there are fewer groups than threads.
+        let group = heads.heads / heads.kv_heads;
+        let together = if heads.kv_heads >= rayon::current_num_threads() { group } else { 1 };
+        if rayon::current_num_threads() == 1 || products * heads.heads * heads.head_dim < 1 << 20 {
+            let parts = q.chunks(group * rows).zip(mixed.chunks_mut(group * rows)).enumerate();
+            parts.for_each(|(i, part)| one((i * group, part)));
+        } else {
+            let parts = q.par_chunks(together * rows).zip(mixed.par_chunks_mut(together * rows)).enumerate();
+            parts.for_each(|(i, part)| one((i * together, part)));
+        }
+        mixed
+    }
+
+    /// The stream at the wanted columns, normed for the head.
+    fn finish(mut self, mut stream: Vec<f32>, narrow: bool) -> Hidden {
+        let model = self.model;
+        self.tap(Site::FinalNormInput, narrow, &mut stream);
+        if !narrow {
+            stream = self.pick(&stream);
+        }
+        let columns = self.wanted.count;
+        if let Some(norm) = &model.norm {
+            stream = normed_by(norm, columns, &stream);
+        }
+        if let Some((transform, norm)) = &model.transform {
+            let (mut x, mut y) = (vec![0.0; stream.len()], vec![0.0; stream.len()]);
+            transform.apply(self.wanted.pair(), &stream, &mut x, Write::Set);
+            activate(compute_activation(model.config.architecture.mlp.activation), &x, &mut y);
+            stream = normed_by(norm, columns, &y);
+        }
+        Hidden { values: stream, columns, wanted: self.picked.len() }
+    }
+}
+
+fn normed_by(norm: &crate::model::NormWeights, columns: usize, x: &[f32]) -> Vec<f32> {
+    let mut y = vec![0.0; x.len()];
+    if columns > 0 {
+        norm.apply(columns, x, &mut y);
+    }
+    y
+}
+
+fn add(x: &mut [f32], y: &[f32]) {
+    for (x, y) in x.iter_mut().zip(y) {
+        *x += y;
+    }
+}
+
+fn compute_activation(activation: Activation) -> saltus_compute::Activation {
+    match activation {
+        Activation::Silu => saltus_compute::Activation::Silu,
+        Activation::Gelu => saltus_compute::Activation::Gelu,
+        Activation::GeluTanh => saltus_compute::Activation::GeluTanh,
+        Activation::Relu => saltus_compute::Activation::Relu,
+    }
+}
