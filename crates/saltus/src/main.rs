@@ -91,7 +91,7 @@ fn report(study: &str, out: Option<PathBuf>) -> Result<ExitCode> {
 /// A path to a study file, or the name of a built-in study.
 fn read(study: &str, out: Option<PathBuf>) -> Result<Study> {
     let path = Path::new(study);
-    let is_path = path.exists() || study.contains(['/', '.']);
+    let is_path = path.is_file() || study.contains(['/', '.']);
     Ok(if is_path { Study::read(path, out)? } else { Study::builtin(study, out)? })
 }
 

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
-use common::{TINY, folder, saltus, told};
+use common::{TINY, files, folder, saltus, told};
 use std::{fs, path::Path};
 
 fn run(folder: &Path, arguments: &[&str]) -> serde_json::Value {
@@ -57,10 +57,28 @@ fn the_page_is_made_again_from_the_records_alone() {
     let (page, bytes) = (fs::read(root.join("report.html")).unwrap(), findings(folder.path()));
     fs::remove_file(root.join("report.html")).unwrap();
     fs::remove_file(root.join("findings.json")).unwrap();
+    fs::remove_dir_all(root.join("models")).unwrap();
     let output = saltus(folder.path(), &["report", "study.toml"]);
     assert!(output.status.success(), "{}", told(folder.path(), &output));
     assert!(fs::read(root.join("report.html")).unwrap() == page, "the page differs");
     assert!(findings(folder.path()) == bytes, "the findings differ");
+
+    // What the records do not hold is a gap; a damaged one is named.
+    let of = |ending: &str| files(&root.join("curves")).into_iter().find(|f| f.extension().unwrap() == ending).unwrap();
+    let report = || {
+        let text = told(folder.path(), &saltus(folder.path(), &["report", "study.toml"])).replace('│', " ");
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let ending = of("json");
+    let whole = fs::read(&ending).unwrap();
+    fs::remove_file(&ending).unwrap();
+    let output = saltus(folder.path(), &["report", "study.toml"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 models and 0 cells: are missing"));
+    fs::write(&ending, &whole[..whole.len() / 2]).unwrap();
+    assert!(report().contains("does not tell how a training ended"), "{}", report());
+    fs::write(&ending, &whole).unwrap();
+    fs::write(of("parquet"), "not parquet").unwrap();
+    assert!(report().contains("is not a part of losses"), "{}", report());
 }
 
 #[test]

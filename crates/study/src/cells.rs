@@ -4,18 +4,16 @@ use crate::{
     error::Error,
     findings::label,
     plan::{ModelPlan, Study},
-    run::{Event, model_key},
+    run::Event,
     store::Store,
+    training::model_key,
 };
 use rayon::prelude::*;
 use saltus_eval::Metric;
 use saltus_record::{ModelKey, Outcome, Record};
-use saltus_train::{End, Trained};
+use saltus_train::{End, Trained, checkpoint_folder};
 use saltus_transformer::{LocalModel, Weights};
-use std::{
-    path::PathBuf,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// One cell: one checkpoint asked one set.
 #[derive(Clone, Debug)]
@@ -30,7 +28,8 @@ pub(crate) struct Cell {
     pub(crate) last: bool,
     /// Whether it belongs to a control ladder.
     pub(crate) control: bool,
-    folder: PathBuf,
+    /// The key of its training.
+    training: String,
 }
 
 /// A cell's records as metric values; NaN where an item could not be scored.
@@ -89,7 +88,7 @@ pub(crate) fn wanted(study: &Study, trained: &[(&ModelPlan, Trained)]) -> Vec<Ce
                 model: model_key(model, step, checkpoint.tokens, &checkpoint.weights),
                 last: Some(&step) == steps.last(),
                 control: model.control,
-                folder: checkpoint.folder.clone(),
+                training: model.key.clone(),
             });
         }
     }
@@ -134,9 +133,11 @@ fn fill(study: &Study, store: &Store, cells: &[Cell], tell: &(dyn Fn(Event) + Sy
     let missing: Vec<&Cell> = cells.iter().filter(|cell| !store.part(&cell.key).exists()).collect();
     let total = missing.len();
     let done = AtomicUsize::new(0);
-    let checkpoints: Vec<&[&Cell]> = missing.chunk_by(|a, b| a.folder == b.folder).collect();
+    let checkpoints: Vec<&[&Cell]> =
+        missing.chunk_by(|a, b| (&a.training, a.model.step) == (&b.training, b.model.step)).collect();
     checkpoints.par_iter().with_max_len(1).try_for_each(|cells| {
-        let weights = Weights::load(&cells[0].folder).map_err(Error::room)?;
+        let folder = checkpoint_folder(&store.models().join(&cells[0].training), cells[0].model.step);
+        let weights = Weights::load(&folder).map_err(Error::room)?;
         let model = LocalModel::new(weights, study.corpus.tokenizer());
         cells.iter().try_for_each(|cell| {
             let records = saltus_eval::measure(&model, &cell.model, &study.sets[cell.set].set).map_err(Error::room)?;

@@ -18,6 +18,7 @@ mod laws;
 mod plan;
 mod run;
 mod store;
+mod training;
 
 pub use error::Error;
 pub use plan::Study;

@@ -6,14 +6,13 @@ use crate::{
     findings,
     plan::{ModelPlan, Study},
     store::{Store, write_atomically},
+    training,
 };
-use saltus_record::{LossPoint, ModelKey};
 use saltus_report::Findings;
 use saltus_train::{End, Job, Plan, Trained};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ops::ControlFlow,
     path::PathBuf,
     time::Duration,
 };
@@ -158,9 +157,9 @@ pub fn run(study: &Study, threads: usize, tell: &(dyn Fn(Event) + Sync)) -> Resu
     let store = Store::open(&study.root, &study.name)?;
     let _lock = store.lock()?;
     study.vocabulary.save(&store.tokenizer()).map_err(Error::room)?;
-    let before = models_done(study, &store);
-    let trained = train(study, &store, threads, tell)?;
-    let models_trained = trained.len() - before.iter().filter(|done| **done).count();
+    let before = study.models.iter().filter(|m| training::found(study, &store, m).is_some()).count();
+    let trained = training::train(study, &store, threads, tell)?;
+    let models_trained = trained.len() - before;
     let cells = cells::wanted(study, &trained);
     store.settle(&cells.iter().map(|cell| cell.key.clone()).collect())?;
     let (measured, computed) = cells::measure(study, &store, &cells, threads, tell)?;
@@ -171,7 +170,8 @@ pub fn run(study: &Study, threads: usize, tell: &(dyn Fn(Event) + Sync)) -> Resu
     Ok(outcome)
 }
 
-/// Makes findings and page again from what is there, computing nothing else. Missing models and cells are gaps.
+/// Makes findings and page again from the records alone (`records/` and `curves/`): no model is needed, and nothing is
+/// trained or measured. What the study asks for and the records do not hold is a gap.
 pub fn report(study: &Study) -> Result<Outcome, Error> {
     let root = &study.root;
     let Some(store) = Store::peek(root, &study.name)? else {
@@ -181,8 +181,10 @@ pub fn report(study: &Study) -> Result<Outcome, Error> {
         });
     };
     let _lock = store.lock()?;
-    let trained: Vec<_> = study.models.iter().map(|m| (m, found(study, &store, m))).collect();
-    let trained: Vec<_> = trained.into_iter().filter_map(|(m, t)| Some((m, t?))).collect();
+    let mut trained = Vec::new();
+    for model in &study.models {
+        trained.extend(training::recorded(&store, model)?.map(|t| (model, t)));
+    }
     let cells = cells::wanted(study, &trained);
     let missing = cells.iter().filter(|c| !store.part(&c.key).exists()).count();
     let there: Vec<_> = cells.into_iter().filter(|c| store.part(&c.key).exists()).collect();
@@ -197,72 +199,6 @@ pub fn report(study: &Study) -> Result<Outcome, Error> {
         outcome.gaps.push(Gap { what, why: "are missing: `saltus run` computes them".into() });
     }
     Ok(outcome)
-}
-
-/// Trains what is missing; divergence is a gap, a failure of the disk an error once all others are done.
-fn train<'a>(
-    study: &'a Study,
-    store: &Store,
-    threads: usize,
-    tell: &(dyn Fn(Event) + Sync),
-) -> Result<Vec<(&'a ModelPlan, Trained)>, Error> {
-    let jobs: Vec<_> = study.models.iter().map(|m| Job { rung: &m.rung, corpus: study.corpus.as_ref() }).collect();
-    let progress = |p: saltus_train::Progress<'_>| {
-        let rung = &study.models[p.job].rung;
-        let name = format!("{} {} seed {}", rung.ladder, rung.name, rung.seed);
-        match p.event {
-            saltus_train::Event::Warning(text) => tell(Event::Warning(format!("{name}: {text}"))),
-            saltus_train::Event::Step { step, .. } if step % 16 != 0 => {}
-            _ => tell(Event::Progress { phase: "training", share: p.work_done / p.work_total.max(1.0), detail: name }),
-        }
-        ControlFlow::Continue(())
-    };
-    let results = saltus_train::grow(&jobs, &store.models(), threads, &progress);
-    let mut trained = Vec::new();
-    for (model, result) in study.models.iter().zip(results) {
-        let result = result.map_err(Error::room)?;
-        if let End::Diverged { .. } = result.end {
-            tell(Event::Warning(format!("{} {}: {}", model.rung.name, model.rung.seed, result.end)));
-        }
-        save_curve(store, model, &result)?;
-        trained.push((model, result));
-    }
-    Ok(trained)
-}
-
-/// The training curve as records.
-fn save_curve(store: &Store, model: &ModelPlan, trained: &Trained) -> Result<(), Error> {
-    let path = store.curve(&model.key[..32]);
-    if path.exists() {
-        return Ok(());
-    }
-    let point = |p: &saltus_train::CurvePoint| LossPoint {
-        model: model_key(model, p.step, p.tokens, ""),
-        train_loss: p.loss,
-        learning_rate: p.learning_rate,
-        gradient_norm: p.gradient_norm,
-    };
-    let points: Vec<_> = trained.curve.iter().map(point).collect();
-    saltus_record::write_losses(&path, &model.key, &points).map_err(Error::room)
-}
-
-/// The key of a checkpoint in records.
-pub(crate) fn model_key(model: &ModelPlan, step: u64, tokens: u64, weights: &str) -> ModelKey {
-    let config = &model.rung.config;
-    let params = config.params_non_embedding();
-    ModelKey {
-        ladder: model.rung.ladder.clone(),
-        rung: model.rung.name.clone(),
-        width: config.width as u32,
-        layers: config.layers as u32,
-        params_non_embedding: params,
-        params_total: config.params_total(),
-        seed: model.rung.seed,
-        step,
-        tokens,
-        flops_6nd: 6.0 * params as f64 * tokens as f64,
-        weights: weights.to_string(),
-    }
 }
 
 /// Judges, and writes findings and page.
@@ -328,14 +264,6 @@ fn gaps(trained: &[(&ModelPlan, Trained)], measured: &[Measured]) -> Vec<Gap> {
     gaps
 }
 
-fn found(study: &Study, store: &Store, model: &ModelPlan) -> Option<Trained> {
-    saltus_train::find(&store.models(), &model.rung, &study.corpus.identity())
-}
-
-fn models_done(study: &Study, store: &Store) -> Vec<bool> {
-    study.models.iter().map(|m| found(study, store, m).is_some()).collect()
-}
-
 /// What a run would do, with the time expected from a few steps of each size.
 pub fn dry_run(study: &Study, threads: usize) -> Result<PlanSummary, Error> {
     let status = status(study)?;
@@ -388,7 +316,7 @@ pub fn status(study: &Study) -> Result<Status, Error> {
     let mut wanted = BTreeSet::new();
     let mut models = Vec::new();
     for model in &study.models {
-        let trained = store.as_ref().and_then(|s| found(study, s, model));
+        let trained = store.as_ref().and_then(|s| training::found(study, s, model));
         let started = store.as_ref().is_some_and(|s| s.models().join(&model.key).exists());
         let keys = cells::keys(study, model, trained.as_ref());
         let done = keys.iter().filter(|key| finished.contains(*key)).count();

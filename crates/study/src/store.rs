@@ -119,7 +119,7 @@ impl Store {
     pub(crate) fn records(&self) -> PathBuf {
         self.root.join("records")
     }
-    /// Training curves, one Parquet part a model.
+    /// How the models were trained: for each the curve as a Parquet part, and how it ended.
     pub(crate) fn curves(&self) -> PathBuf {
         self.root.join("curves")
     }
@@ -149,7 +149,11 @@ impl Store {
     }
     /// The training curve of model `key`.
     pub(crate) fn curve(&self, key: &str) -> PathBuf {
-        self.curves().join(format!("{key}.parquet"))
+        self.curves().join(format!("{}.parquet", &key[..32]))
+    }
+    /// How the training of model `key` ended.
+    pub(crate) fn ending(&self, key: &str) -> PathBuf {
+        self.curves().join(format!("{}.json", &key[..32]))
     }
 
     /// Cells that have a part, current or stale.
@@ -172,7 +176,7 @@ impl Store {
         }
         for folder in [self.records(), self.curves()] {
             for entry in fs::read_dir(&folder).map_err(Error::io("read", &folder))?.flatten() {
-                if entry.path().extension().is_none_or(|e| e != "parquet") {
+                if entry.file_name().to_string_lossy().starts_with(saltus_record::TEMPORARY_PREFIX) {
                     fs::remove_file(entry.path()).map_err(Error::io("remove", &entry.path()))?;
                 }
             }

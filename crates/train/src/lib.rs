@@ -28,5 +28,5 @@ pub use plan::{Plan, check_memory, memory_available, memory_needed, plan};
 pub use rung::{EARLY_STOP_WINDOWS, Optimiser, Rung, TRAINING_VERSION};
 pub use schedule::{checkpoint_steps, curve_steps, learning_rate};
 pub use step::{SHARDS, StepOutcome, Trainer};
-pub use store::{Checkpoint, CurvePoint, End, Trained, find, weights_identity};
+pub use store::{Checkpoint, CurvePoint, End, Trained, checkpoint_folder, find, weights_identity};
 pub use train::{Event, train_rung};

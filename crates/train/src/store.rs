@@ -74,15 +74,13 @@ impl fmt::Display for End {
 }
 
 /// A model kept along the way.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// Optimiser step; 0 is the untrained model.
     pub step: u64,
     /// Training positions seen.
     pub tokens: u64,
-    /// Folder with `config.json` and `model.safetensors`.
-    pub folder: PathBuf,
-    /// [`weights_identity`] of the weights.
+    /// [`weights_identity`] of the weights, which are in [`checkpoint_folder`].
     pub weights: String,
 }
 
@@ -91,8 +89,6 @@ pub struct Checkpoint {
 pub struct Trained {
     /// [`Rung::key`].
     pub key: String,
-    /// The rung's folder.
-    pub folder: PathBuf,
     /// How it ended.
     pub end: End,
     /// The checkpoints, ascending; the last one is the trained model unless the training diverged.
@@ -140,18 +136,17 @@ pub(crate) fn read_done(folder: &Path, rung: &Rung, key: &str) -> Option<Trained
         fs::metadata(file).is_ok_and(|m| m.len() >= smallest_file)
     };
     let sound = done.key == key && done.checkpoints.iter().all(whole);
-    sound.then(|| trained(folder, rung, done, curve))
+    sound.then(|| trained(rung, done, curve))
 }
 
-fn trained(folder: &Path, rung: &Rung, done: Done, curve: Vec<CurvePoint>) -> Trained {
+fn trained(rung: &Rung, done: Done, curve: Vec<CurvePoint>) -> Trained {
     let checkpoints = done.checkpoints.into_iter().map(|kept| Checkpoint {
         step: kept.step,
         tokens: kept.step * rung.tokens_per_step(),
-        folder: checkpoint_folder(folder, kept.step),
         weights: kept.weights,
     });
     let checkpoints = checkpoints.collect();
-    Trained { key: done.key, folder: folder.to_path_buf(), end: done.end, checkpoints, curve }
+    Trained { key: done.key, end: done.end, checkpoints, curve }
 }
 
 /// Makes the rung's folder, says in it what is trained there, and clears what a killed run left half-written.
@@ -171,7 +166,7 @@ pub(crate) fn finish(folder: &Path, rung: &Rung, key: &str, log: Log, end: End) 
     let done = Done { key: key.to_string(), end, checkpoints: log.checkpoints };
     write_json(&folder.join("done"), &done)?;
     remove(&folder.join(STATE))?;
-    Ok(trained(folder, rung, done, log.curve))
+    Ok(trained(rung, done, log.curve))
 }
 
 /// Saves a checkpoint.
@@ -191,7 +186,8 @@ pub(crate) fn save_checkpoint(folder: &Path, step: u64, weights: &Weights<f32>) 
     Ok(Kept { step, weights: weights_identity(weights) })
 }
 
-fn checkpoint_folder(folder: &Path, step: u64) -> PathBuf {
+/// Where the checkpoint of `step` lies in its rung's folder: a folder with `config.json` and `model.safetensors`.
+pub fn checkpoint_folder(folder: &Path, step: u64) -> PathBuf {
     folder.join(format!("step-{step:08}"))
 }
 

@@ -52,7 +52,8 @@ fn the_loss_falls_and_the_folder_holds_the_result() {
     assert_eq!((last.step, last.tokens), (200, 200 * 48));
     assert_eq!(trained.checkpoints.iter().map(|c| c.step).collect::<Vec<_>>(), [0, 50, 100, 200]);
     for checkpoint in &trained.checkpoints {
-        let weights = saltus_transformer::Weights::load(&checkpoint.folder).unwrap();
+        let folder = saltus_train::checkpoint_folder(dir.path(), checkpoint.step);
+        let weights = saltus_transformer::Weights::load(&folder).unwrap();
         assert_eq!(saltus_train::weights_identity(&weights), checkpoint.weights);
     }
     assert!(!dir.path().join("state").exists());
