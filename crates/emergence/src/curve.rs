@@ -45,8 +45,8 @@ pub(crate) enum Curve {
     Line { x0: f64, x1: f64, left: f64, right: f64 },
     /// From `left` to `right` by a link.
     Step { link: Link, left: f64, right: f64, mid: f64, width: f64 },
-    /// Two lines that meet at (at, bend).
-    Bend { x0: f64, x1: f64, at: f64, left: f64, bend: f64, right: f64 },
+    /// Two lines that meet at (at, bend); level before `x0`, which is the smallest size unless the curve is `late`.
+    Bend { x0: f64, x1: f64, at: f64, left: f64, bend: f64, right: f64, late: bool },
 }
 
 impl Curve {
@@ -57,6 +57,7 @@ impl Curve {
             Curve::Level(a) => a,
             Curve::Line { x0, x1, left, right } => line(x0, x1, left, right),
             Curve::Step { link, left, right, mid, width } => left + (right - left) * link.rise(x, mid, width),
+            Curve::Bend { x0, left, .. } if x < x0 => left,
             Curve::Bend { x0, at, left, bend, .. } if x < at => line(x0, at, left, bend),
             Curve::Bend { x1, at, bend, right, .. } => line(at, x1, bend, right),
         }
@@ -68,6 +69,7 @@ impl Curve {
             Curve::Level(_) => 1,
             Curve::Line { .. } => 2,
             Curve::Bend { bend, right, .. } if bend == right => 3,
+            Curve::Bend { late: true, .. } => 5,
             Curve::Step { .. } | Curve::Bend { .. } => 4,
         }
     }
@@ -144,8 +146,8 @@ impl Fitter {
                     (self.step(e, &self.gentle_cells, Rise::Fall), self.step(e, &self.steep_cells, Rise::Fall));
                 vec![self.line(e, false), self.plateau(e, false), gentle, steep]
             }
-            Shape::UShaped => vec![self.bend(e, true)],
-            Shape::InvertedU => vec![self.bend(e, false)],
+            Shape::UShaped => self.bends(e, true),
+            Shape::InvertedU => self.bends(e, false),
             Shape::Undetermined => Vec::new(),
         };
         curves.into_iter().flatten().collect()
@@ -270,7 +272,7 @@ impl Fitter {
             let (a, b) = least_squares(e, &share, |a| self.clip(a), |b| self.clip(b));
             let make = |p: &[f64]| {
                 let change = sign * (p[1] - p[0]);
-                let curve = Curve::Bend { x0, x1, at, left: p[0], bend: p[1], right: p[1] };
+                let curve = Curve::Bend { x0, x1, at, left: p[0], bend: p[1], right: p[1], late: false };
                 (self.inside(p) && change > 0.0 && change >= self.bounds.least).then_some(curve)
             };
             let step = 0.3 * sign * spread(e);
@@ -282,28 +284,39 @@ impl Fitter {
         best
     }
 
-    fn bend(&self, e: &Evidence, down_first: bool) -> Option<Fit> {
-        let (x0, x1) = ends(e);
+    /// Worse then better, or the other way: from the smallest size on, and from a later one on. A model too small for
+    /// what makes the score fall is level there.
+    fn bends(&self, e: &Evidence, down_first: bool) -> Vec<Option<Fit>> {
         let n = e.x.len();
-        let mut best: Option<Fit> = None;
-        for k in 1..n.saturating_sub(1) {
-            for at in [e.x[k], 0.5 * (e.x[k] + e.x[k + 1])].into_iter().take(if k + 2 < n { 2 } else { 1 }) {
-                let make = |p: &[f64]| {
-                    let sign = if down_first { 1.0 } else { -1.0 };
-                    let shallower = (sign * (p[0] - p[1])).min(sign * (p[2] - p[1]));
-                    let ok = shallower > 0.0 && shallower >= self.bounds.least;
-                    let curve = Curve::Bend { x0, x1, at, left: p[0], bend: p[1], right: p[2] };
-                    (ok && self.inside(p)).then_some(curve)
-                };
-                let start = [e.mean[0], e.mean[k], e.mean[n - 1]].map(|m| self.clip(m));
-                let step = spread(e) * if down_first { 1.0 } else { -1.0 };
-                let fit = self.polish(e, &start, &[0.5 * step, -0.5 * step, 0.5 * step], make);
-                if let Some(fit) = fit.filter(|f| best.is_none_or(|b| f.log_likelihood > b.log_likelihood)) {
-                    best = Some(fit);
-                }
-            }
-        }
-        best
+        let best = |starts: std::ops::Range<usize>| {
+            let breaks = starts.flat_map(|start| (start + 1..n.saturating_sub(1)).map(move |k| (start, k)));
+            let fits = breaks.flat_map(|(start, k)| {
+                let beside = (k + 2 < n).then(|| 0.5 * (e.x[k] + e.x[k + 1]));
+                [Some(e.x[k]), beside]
+                    .into_iter()
+                    .flatten()
+                    .filter_map(move |at| self.bend(e, down_first, (start, k), at))
+            });
+            fits.max_by(|a, b| a.log_likelihood.total_cmp(&b.log_likelihood))
+        };
+        vec![best(0..1), best(1..n)]
+    }
+
+    /// The likeliest two lines that meet at `at`, next to size `k`, the first from size `start` on; `None` if they would
+    /// rather bend less than what counts as a change, as then they only imitate another shape.
+    fn bend(&self, e: &Evidence, down_first: bool, (start, k): (usize, usize), at: f64) -> Option<Fit> {
+        let (x0, x1, late) = (e.x[start], ends(e).1, start > 0);
+        let sign = if down_first { 1.0 } else { -1.0 };
+        let shallower = |left: f64, bend: f64, right: f64| (sign * (left - bend)).min(sign * (right - bend));
+        let make = |p: &[f64]| {
+            let curve = Curve::Bend { x0, x1, at, left: p[0], bend: p[1], right: p[2], late };
+            (shallower(p[0], p[1], p[2]) > 0.0 && self.inside(p)).then_some(curve)
+        };
+        let first = [e.mean[start], e.mean[k], e.mean[e.x.len() - 1]].map(|m| self.clip(m));
+        let step = spread(e) * sign;
+        let fit = self.polish(e, &first, &[0.5 * step, -0.5 * step, 0.5 * step], make)?;
+        let Curve::Bend { left, bend, right, .. } = fit.curve else { return None };
+        (shallower(left, bend, right) >= self.bounds.least).then_some(fit)
     }
 
     /// Climbs from `start`; `None` if no admissible point was met.

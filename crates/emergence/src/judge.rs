@@ -204,7 +204,7 @@ fn slope_test(sample: &Sample) -> Test {
     slope(&x, &y).map_or(Test::TooFew, |s| Test::Slope(s.p))
 }
 
-/// The two-lines test, broken within the flat region around the extreme, nearer to the weaker side (Simonsohn's
+/// The two-lines test, broken at a size within the flat region around the extreme, nearer to the weaker side (Simonsohn's
 /// "Robin Hood" rule).
 fn bend_test(sample: &Sample, shape: Shape) -> Test {
     let sign = if shape == Shape::UShaped { 1.0 } else { -1.0 };
@@ -217,12 +217,14 @@ fn bend_test(sample: &Sample, shape: Shape) -> Test {
     let first = (1..=extreme).rev().take_while(level).last().unwrap_or(extreme);
     let last = (extreme..n - 1).take_while(level).last().unwrap_or(extreme);
     let at = |j: usize| sample.sizes[j].x;
-    let middle = two_lines(&x, &y, 0.5 * (at(first) + at(last)));
     let z = |s: saltus_stats::Slope| if s.se > 0.0 { (s.value / s.se).abs() } else { 1e3 };
     // The stronger side gives points to the weaker one: the break moves towards the stronger.
+    let middle = two_lines(&x, &y, at((first + last) / 2));
     let share = middle.map_or(0.5, |m| z(m.after) / (z(m.before) + z(m.after)).max(1e-12));
     let place = at(first) + share * (at(last) - at(first));
-    let Some(t) = two_lines(&x, &y, place).or(middle) else { return Test::TooFew };
+    let distance = |j: usize| (at(j) - place).abs();
+    let nearest = (first..=last).min_by(|&a, &b| distance(a).total_cmp(&distance(b))).unwrap_or(extreme);
+    let Some(t) = two_lines(&x, &y, at(nearest)) else { return Test::TooFew };
     let opposite = sign * t.before.value < 0.0 && sign * t.after.value > 0.0;
     Test::TwoLines(t.before.p, t.after.p, opposite)
 }

@@ -19,7 +19,8 @@
 //!   bootstrap; the presence on the points' intervals. A metric without a chance level (a log-likelihood) has its own
 //!   first values for a floor.
 //! * **inverse**: worse with scale.
-//! * **u-shaped**, **inverted-u**: worse then better, or the other way, by Simonsohn's two-lines test.
+//! * **u-shaped**, **inverted-u**: worse then better, or the other way, by Simonsohn's two-lines test; it may be level
+//!   first, as a model can be too small for what makes the score fall.
 //! * **undetermined**: no shape has a weight of at least [`DECISIVE`], the leading one fails its test, or seeds still
 //!   disagree at the largest size. A good answer: with three seeds a growth at the edge of smooth mostly gets it.
 //!

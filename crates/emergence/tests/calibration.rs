@@ -101,6 +101,16 @@ fn jumps_and_bends_are_found() {
             0.95,
             Truth { kind: Kind::Unbounded, ..p("u in loss", 0.0, (0.0, 0.1), |x| -4.4 + (x / 1.5e4).ln().abs()) },
         ),
+        (
+            4,
+            0.8,
+            Truth {
+                kind: Kind::Unbounded,
+                ..p("late u in loss, luck .3", 0.0, (0.3, 0.1), |x| {
+                    (-4.5 + 1.5 * (x / 1.5e4).ln().abs()).min(if x < 1.5e4 { -2.4 } else { 0.0 })
+                })
+            },
+        ),
     ];
     let (shapes, truths): (Vec<(usize, f64)>, Vec<Truth>) =
         cases.into_iter().map(|(i, least, t)| ((i, least), t)).unzip();

@@ -18,13 +18,14 @@ pub struct Slope {
 pub struct TwoLines {
     /// Where the line was broken.
     pub at: f64,
-    /// Slope below the break.
+    /// Slope up to the break.
     pub before: Slope,
     /// Slope from the break on.
     pub after: Slope,
 }
 
-/// Fits `y` by two unconnected lines, below and from `at` on, with heteroskedasticity-consistent errors (HC3).
+/// Fits `y` by two unconnected lines, up to and from `at` on, with heteroskedasticity-consistent errors (HC3). What lies at
+/// the break belongs to both, as in Simonsohn's own code: with few positions it would weaken either side to lack it.
 ///
 /// Each side needs at least three points over two positions; `None` otherwise. It is a U if the slopes have opposite
 /// signs and both p-values are small. A quadratic would not do: on a log axis it finds a U in saturating growth.
@@ -34,7 +35,7 @@ pub struct TwoLines {
 pub fn two_lines(x: &[f64], y: &[f64], at: f64) -> Option<TwoLines> {
     assert_eq!(x.len(), y.len(), "as many positions as values");
     let side = |below: bool| -> (Vec<f64>, Vec<f64>) {
-        x.iter().zip(y).filter(|(x, _)| (**x < at) == below).map(|(x, y)| (*x, *y)).unzip()
+        x.iter().zip(y).filter(|(x, _)| if below { **x <= at } else { **x >= at }).map(|(x, y)| (*x, *y)).unzip()
     };
     let ((x0, y0), (x1, y1)) = (side(true), side(false));
     Some(TwoLines { at, before: slope(&x0, &y0)?, after: slope(&x1, &y1)? })
@@ -80,7 +81,7 @@ mod tests {
         assert!(found.before.value < -0.9 && found.after.value > 0.9 && found.before.p < 0.01 && found.after.p < 0.01);
         let line = two_lines(&x, &x, 6.0).expect("enough points");
         assert!(line.before.value > 0.0 && line.after.value > 0.0);
-        assert!(two_lines(&x, &v, 1.0).is_none(), "one point is no line");
+        assert!(two_lines(&x, &v, 1.0).is_none(), "two points are too few");
     }
 
     /// Under flat truth each slope is rejected about 5% of the time, whatever the noise at each end.
