@@ -104,7 +104,7 @@ fn sharded(folder: &Path, index: &Path, listing: &mut Listing) -> Result<Vec<Arc
 }
 
 /// Tensor -> file name, as the index has it.
-fn places(index: &Path) -> Result<BTreeMap<String, String>, Error> {
+pub(crate) fn places(index: &Path) -> Result<BTreeMap<String, String>, Error> {
     let value = object(index, LONGEST_INDEX)?;
     let Some(map) = value.get("weight_map").and_then(Value::as_object) else {
         let found = value.get("weight_map").map_or("no such key", kind);

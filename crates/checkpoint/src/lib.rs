@@ -24,6 +24,7 @@ mod dtype;
 mod error;
 mod folder;
 mod gguf;
+mod hub;
 mod listing;
 mod llama2c;
 mod mapped;
@@ -33,6 +34,7 @@ mod tokenizer;
 pub use dtype::Dtype;
 pub use error::Error;
 pub use gguf::{Array, Metadata, Value};
+pub use hub::{Hub, Progress, resolve};
 pub use llama2c::Llama2cHeader;
 pub use tokenizer::{Beginning, FileTokenizer};
 

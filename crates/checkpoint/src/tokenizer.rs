@@ -40,7 +40,7 @@ pub struct FileTokenizer {
 
 enum Model {
     /// Through the `tokenizers` crate.
-    Pipeline(json::Pipeline),
+    Pipeline(Box<json::Pipeline>),
     /// Greedy merges by score.
     Scored(Box<Scored>),
 }

@@ -162,7 +162,7 @@ fn byte_level(metadata: &Metadata, vocabulary: Vec<String>, kinds: &[i64]) -> Re
     let parts = ByteLevelParts { vocabulary, merges, patterns: patterns.to_vec(), whole_words, added };
     let pipeline = byte_level_pipeline(parts)
         .map_err(|e| Error::damaged(path, "tokenizer", format!("expected merges of tokens into tokens, found: {e}")))?;
-    Ok((Model::Pipeline(pipeline), whole_words))
+    Ok((Model::Pipeline(Box::new(pipeline)), whole_words))
 }
 
 fn scored(metadata: &Metadata, tokens: Vec<String>, kinds: &[i64]) -> Result<Scored, Error> {

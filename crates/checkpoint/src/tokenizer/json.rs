@@ -136,7 +136,7 @@ impl FileTokenizer {
         Ok(FileTokenizer {
             path: path.into(),
             vocabulary: pipeline.vocabulary(),
-            model: Model::Pipeline(pipeline),
+            model: Model::Pipeline(Box::new(pipeline)),
             beginning: before.first().map(|&token| Beginning { token, added: true }),
             end: after,
             identity: blake3::hash(&bytes).to_hex().to_string(),
