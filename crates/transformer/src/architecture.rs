@@ -86,7 +86,7 @@ pub struct Rotary {
 }
 
 /// How the angles of RoPE were stretched to a longer context, as `transformers`' `modeling_rope_utils` has it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Scaling {
     /// Not at all.
     None,
@@ -105,6 +105,11 @@ pub enum Scaling {
         high: f64,
         /// The original context.
         original: f64,
+    },
+    /// Each by a number of its own.
+    Divided {
+        /// One for each pair of channels.
+        divisors: Vec<f64>,
     },
     /// YaRN (arXiv 2309.00071).
     Yarn {
@@ -272,9 +277,10 @@ impl Rotary {
         if local.is_some() {
             return (plain.collect(), 1.0);
         }
-        match self.scaling {
+        match &self.scaling {
             Scaling::None => (plain.collect(), 1.0),
             Scaling::Linear { factor } => (plain.map(|w| w / factor).collect(), 1.0),
+            Scaling::Divided { divisors } => (plain.zip(divisors).map(|(w, divisor)| w / divisor).collect(), 1.0),
             Scaling::Llama3 { factor, low, high, original } => {
                 let stretch = |w: f64| {
                     let turns = original * w / std::f64::consts::TAU;
@@ -288,14 +294,14 @@ impl Rotary {
                     let turns = original / (rotations * std::f64::consts::TAU);
                     self.channels as f64 * turns.ln() / (2.0 * base.ln())
                 };
-                let first = pair(fast).floor().max(0.0);
-                let last = pair(slow).ceil().min(self.channels as f64 - 1.0);
+                let first = pair(*fast).floor().max(0.0);
+                let last = pair(*slow).ceil().min(self.channels as f64 - 1.0);
                 let width = if first == last { 0.001 } else { last - first };
                 let stretch = |(c, w): (usize, f64)| {
                     let low = ((c as f64 - first) / width).clamp(0.0, 1.0);
                     w * (1.0 - low) + w / factor * low
                 };
-                (plain.enumerate().map(stretch).collect(), attention)
+                (plain.enumerate().map(stretch).collect(), *attention)
             }
         }
     }
@@ -336,7 +342,7 @@ mod tests {
             Scaling::Llama3 { factor: 8.0, low: 1.0, high: 4.0, original: 8192.0 },
             Scaling::Yarn { factor: 8.0, fast: 32.0, slow: 1.0, original: 8192.0, attention: 1.2 },
         ] {
-            let (scaled, _) = rotary(scaling).frequencies(false);
+            let (scaled, _) = rotary(scaling.clone()).frequencies(false);
             assert_eq!(scaled[0], plain[0]);
             assert!((scaled[63] * 8.0 / plain[63] - 1.0).abs() < 1e-12);
             assert!(scaled.windows(2).all(|w| w[0] > w[1]));

@@ -77,6 +77,13 @@ impl Config {
             if !(rotary.base.is_finite() && rotary.base > 0.0) {
                 return Some(format!("a rotary base of {} is not positive", rotary.base));
             }
+            let divisors = match &rotary.scaling {
+                crate::architecture::Scaling::Divided { divisors } => Some(divisors.len()),
+                _ => None,
+            };
+            if let Some(count) = divisors.filter(|count| *count != rotary.channels / 2) {
+                return Some(format!("{count} divisors of frequencies, not {}", rotary.channels / 2));
+            }
             if !rotary.channels.is_multiple_of(2) || rotary.channels > self.head_dim {
                 let (turned, head_dim) = (rotary.channels, self.head_dim);
                 return Some(format!("rotary positions turn pairs of channels, not {turned} of a head of {head_dim}"));

@@ -18,6 +18,9 @@ pub enum Error {
         /// What to do.
         remedy: &'static str,
     },
+    /// A model's files are broken.
+    #[error(transparent)]
+    Checkpoint(Box<saltus_checkpoint::Error>),
     /// A file says something that no decoder of this kind can be.
     #[error("{path}: {problem}: {remedy}")]
     Malformed {

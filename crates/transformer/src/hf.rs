@@ -1,6 +1,10 @@
 //! `config.json` and `model.safetensors` as `transformers` writes and reads them for a `LlamaForCausalLM`.
 
-use crate::{Config, Error, Weights, architecture::Architecture};
+use crate::{
+    Config, Error, Weights,
+    architecture::Architecture,
+    families::json::{flag, number, only, size},
+};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::{Value, json};
 use std::{
@@ -181,48 +185,6 @@ fn from_json(json: &Value) -> Result<Config, String> {
         tied_embedding: flag(json, "tie_word_embeddings", false)?,
         architecture: Architecture::llama(head_dim, base, eps),
     })
-}
-
-fn wrong<T>(json: &Value, key: &str, what: &str) -> Result<T, String> {
-    Err(match &json[key] {
-        Value::Null => format!("{key} is missing"),
-        value => {
-            let shown: String = value.to_string().chars().take(60).collect();
-            format!("{key} is {shown}, not {what}")
-        }
-    })
-}
-
-fn size(json: &Value, key: &str, absent: Option<usize>) -> Result<usize, String> {
-    match (&json[key], absent) {
-        (Value::Null, Some(absent)) => Ok(absent),
-        (value, _) => match value.as_u64().and_then(|x| usize::try_from(x).ok()) {
-            Some(x) => Ok(x),
-            None => wrong(json, key, "a whole number"),
-        },
-    }
-}
-
-fn number(json: &Value, key: &str, absent: Option<f64>) -> Result<f64, String> {
-    match (&json[key], absent) {
-        (Value::Null, Some(absent)) => Ok(absent),
-        (value, _) => value.as_f64().map_or_else(|| wrong(json, key, "a number"), Ok),
-    }
-}
-
-fn flag(json: &Value, key: &str, absent: bool) -> Result<bool, String> {
-    match &json[key] {
-        Value::Null => Ok(absent),
-        value => value.as_bool().map_or_else(|| wrong(json, key, "true or false"), Ok),
-    }
-}
-
-fn only(json: &Value, key: &str, value: &str, absent: Option<&str>) -> Result<(), String> {
-    match (&json[key], absent) {
-        (Value::Null, Some(absent)) if absent == value => Ok(()),
-        (found, _) if found == value => Ok(()),
-        _ => wrong(json, key, &format!("{value:?}")),
-    }
 }
 
 #[cfg(test)]
