@@ -178,7 +178,10 @@ fn panel<S: Simd, T: Real, const TRANSPOSED: bool>(
         match size.n {
             4 => simd.vectorize(Panel::<T, TRANSPOSED, 6, 4> { size, a, b, packed, c, write }),
             3 => simd.vectorize(Panel::<T, TRANSPOSED, 8, 3> { size, a, b, packed, c, write }),
+            // Rows that lie apart take a general-purpose register each, of which there are 16.
+            2 if !TRANSPOSED => simd.vectorize(Panel::<T, TRANSPOSED, 8, 2> { size, a, b, packed, c, write }),
             2 => simd.vectorize(Panel::<T, TRANSPOSED, 12, 2> { size, a, b, packed, c, write }),
+            _ if !TRANSPOSED => simd.vectorize(Panel::<T, TRANSPOSED, 8, 1> { size, a, b, packed, c, write }),
             _ => simd.vectorize(Panel::<T, TRANSPOSED, 12, 1> { size, a, b, packed, c, write }),
         }
     } else {
