@@ -107,9 +107,7 @@ vectorized! {
                     let block = start..segment.queries.end.min(start + width);
                     let (at, row) = (of.offsets(head).0, head * columns);
                     scratch.block(simd, &of, segment.keys.start, head, block.clone());
-                    for (c, values) in scratch.query.chunks_exact(width).enumerate() {
-                        out[at + c * columns..][block.clone()].copy_from_slice(&values[..block.len()]);
-                    }
+                    scratch.results(simd, &mut out[at..], columns, block.clone());
                     softmax.max[row..][block.clone()].copy_from_slice(&scratch.max[..block.len()]);
                     softmax.inverse[row..][block.clone()].copy_from_slice(&scratch.inverse[..block.len()]);
                 }
@@ -143,12 +141,18 @@ impl<T: Real> Forward<T> {
         let (width, head_dim) = (self.position.len(), of.heads.head_dim);
         let (columns, key_columns, scale) = (of.positions.len(), of.key_columns(), of.scale());
         let (at, kv_at) = of.offsets(head);
-        for (c, to) in self.query.chunks_exact_mut(width).enumerate() {
+        let rows = self.query.chunks_exact_mut(width).enumerate();
+        let scale_by = V::<S, T>::splat(simd, scale);
+        for (c, to) in rows {
             let from = &of.q[at + c * columns..][block.clone()];
-            for (to, from) in to.iter_mut().zip(from) {
-                *to = *from * scale;
+            if from.len() == width {
+                for (to, from) in T::lanes_mut(simd, to).iter_mut().zip(T::lanes(simd, from)) {
+                    *to = (V::new(simd, *from) * scale_by).value;
+                }
+            } else {
+                to[from.len()..].fill(T::ZERO);
+                to.iter_mut().zip(from).for_each(|(to, from)| *to = *from * scale);
             }
-            to[block.len()..].fill(T::ZERO);
         }
         let positions = &of.positions[block.clone()];
         self.position.fill(T::ZERO);
@@ -167,20 +171,24 @@ impl<T: Real> Forward<T> {
         let size = Size { m: head_dim, k: visible, n: width };
         let out = MatrixMut { data: &mut self.query, stride: width };
         product::<S, T, false>(simd, size, v, Matrix { data: scores, stride: width }, out, Write::Set);
-        for row in self.query.chunks_exact_mut(width) {
-            for (x, inverse) in T::lanes_mut(simd, row).iter_mut().zip(T::lanes(simd, &self.inverse)) {
-                *x = (V::<S, T>::new(simd, *x) * V::new(simd, *inverse)).value;
+    }
+
+    /// Divides the block's results by their sums, into the columns `block` of rows `columns` apart.
+    #[inline(always)]
+    fn results<S: Simd>(&self, simd: S, out: &mut [T], columns: usize, block: Range<usize>) {
+        let width = self.position.len();
+        for (row, to) in self.query.chunks_exact(width).zip(out.chunks_mut(columns)) {
+            let to = &mut to[block.clone()];
+            if to.len() == width {
+                let lanes = T::lanes(simd, row).iter().zip(T::lanes(simd, &self.inverse));
+                for (to, (x, inverse)) in T::lanes_mut(simd, to).iter_mut().zip(lanes) {
+                    *to = (V::<S, T>::new(simd, *x) * V::new(simd, *inverse)).value;
+                }
+            } else {
+                to.iter_mut().zip(row).zip(&self.inverse).for_each(|((to, x), inverse)| *to = *x * *inverse);
             }
         }
     }
-}
-
-/// 1 where key `j` is visible from `position`, else 0; both are whole numbers.
-#[inline(always)]
-fn visible<S: Simd, T: Real>(simd: S, position: V<S, T>, j: V<S, T>) -> V<S, T> {
-    let one = V::<S, T>::splat(simd, T::ONE);
-    let above = (position - j + one).max(V::zero(simd));
-    one - (one - above).max(V::zero(simd))
 }
 
 /// Turns scores `[keys, width]` into e^(score - max), 0 where a key lies in the future; the first `all_see` keys are
@@ -199,30 +207,31 @@ fn softmax<S: Simd, T: Real>(
     let each = T::lanes(simd, position).iter().zip(T::lanes_mut(simd, max)).zip(T::lanes_mut(simd, inverse));
     for (v, ((position, max), inverse)) in each.enumerate() {
         let position = V::<S, T>::new(simd, *position);
-        let far = V::<S, T>::splat(simd, T::from_f64(-1e30));
+        let (far, zero) = (V::<S, T>::splat(simd, T::from_f64(-1e30)), V::zero(simd));
+        let (first, one) = (V::splat(simd, T::from_f64(all_see as f64)), V::splat(simd, T::ONE));
         let mut most = far;
         for x in scores[v..].iter().step_by(registers).take(all_see) {
             most = most.max(V::new(simd, *x));
         }
-        for (j, x) in scores[v..].iter_mut().step_by(registers).enumerate().skip(all_see) {
-            let seen = visible(simd, position, V::splat(simd, T::from_f64(j as f64)));
-            let masked = (V::splat(simd, T::ONE) - seen).fma(far, V::new(simd, *x) * seen);
-            *x = masked.value;
-            most = most.max(masked);
+        let mut j = first;
+        for x in scores[v..].iter().step_by(registers).skip(all_see) {
+            most = most.max(V::new(simd, *x).where_at_most(j, position, far));
+            j = j + one;
         }
-        let mut total = V::<S, T>::zero(simd);
+        let mut total = zero;
         for x in scores[v..].iter_mut().step_by(registers).take(all_see) {
             let e = (V::<S, T>::new(simd, *x) - most).exp();
             *x = e.value;
             total = total + e;
         }
-        for (j, x) in scores[v..].iter_mut().step_by(registers).enumerate().skip(all_see) {
-            let seen = visible(simd, position, V::splat(simd, T::from_f64(j as f64)));
-            let e = (V::<S, T>::new(simd, *x) - most).exp() * seen;
+        let mut j = first;
+        for x in scores[v..].iter_mut().step_by(registers).skip(all_see) {
+            let e = (V::<S, T>::new(simd, *x) - most).exp().where_at_most(j, position, zero);
             *x = e.value;
             total = total + e;
+            j = j + one;
         }
         *max = most.value;
-        *inverse = (V::splat(simd, T::ONE) / total).value;
+        *inverse = (one / total).value;
     }
 }

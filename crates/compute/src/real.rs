@@ -74,6 +74,15 @@ pub trait Real:
     /// Gives it back.
     #[doc(hidden)]
     fn give_scratch(scratch: Vec<Self>);
+    /// Where `x` is at most `y`: `a`; elsewhere `b`.
+    #[doc(hidden)]
+    fn where_at_most<S: Simd>(
+        s: S,
+        x: Self::Vector<S>,
+        y: Self::Vector<S>,
+        a: Self::Vector<S>,
+        b: Self::Vector<S>,
+    ) -> Self::Vector<S>;
     /// Where `keep` is 0: 0; elsewhere `a`.
     #[doc(hidden)]
     fn where_not_zero<S: Simd>(s: S, keep: Self::Vector<S>, a: Self::Vector<S>) -> Self::Vector<S>;
@@ -81,7 +90,8 @@ pub trait Real:
 
 macro_rules! real {
     ($t:ident, $vector:ident, [$as_simd:ident $as_mut_simd:ident $splat:ident $add:ident $sub:ident $mul:ident $div:ident
-      $max:ident $min:ident $sqrt:ident $fma:ident $sum:ident $equal:ident $select:ident], $exp:ident, $tile:path, $scratch:ident) => {
+      $max:ident $min:ident $sqrt:ident $fma:ident $sum:ident $equal:ident $at_most:ident $select:ident],
+     $exp:ident, $tile:path, $scratch:ident) => {
         thread_local!(static $scratch: Cell<Vec<$t>> = const { Cell::new(Vec::new()) });
         impl Real for $t {
             type Vector<S: Simd> = S::$vector;
@@ -151,6 +161,16 @@ macro_rules! real {
             fn transpose_tile<S: Simd>(s: S, from: (&[Self], usize), to: (&mut [Self], usize)) {
                 $tile(s, from, to);
             }
+            #[inline(always)]
+            fn where_at_most<S: Simd>(
+                s: S,
+                x: Self::Vector<S>,
+                y: Self::Vector<S>,
+                a: Self::Vector<S>,
+                b: Self::Vector<S>,
+            ) -> Self::Vector<S> {
+                s.$select(s.$at_most(x, y), a, b)
+            }
             fn take_scratch() -> Vec<Self> {
                 $scratch.take()
             }
@@ -169,7 +189,8 @@ real!(
     f32,
     f32s,
     [as_simd_f32s as_mut_simd_f32s splat_f32s add_f32s sub_f32s mul_f32s div_f32s max_f32s min_f32s sqrt_f32s
-     mul_add_e_f32s reduce_sum_f32s equal_f32s select_f32s],
+     mul_add_e_f32s reduce_sum_f32s equal_f32s less_than_or_equal_f32s
+     select_f32s],
     exp_f32,
     transpose::tile_f32,
     SCRATCH_F32
@@ -178,7 +199,8 @@ real!(
     f64,
     f64s,
     [as_simd_f64s as_mut_simd_f64s splat_f64s add_f64s sub_f64s mul_f64s div_f64s max_f64s min_f64s sqrt_f64s
-     mul_add_e_f64s reduce_sum_f64s equal_f64s select_f64s],
+     mul_add_e_f64s reduce_sum_f64s equal_f64s less_than_or_equal_f64s
+     select_f64s],
     exp_f64,
     transpose::tile,
     SCRATCH_F64
@@ -252,6 +274,11 @@ impl<S: Simd, T: Real> V<S, T> {
     #[inline(always)]
     pub(crate) fn exp(self) -> Self {
         V { simd: self.simd, value: T::exp(self.simd, self.value) }
+    }
+    /// `self` where `x` is at most `y`, `other` elsewhere.
+    #[inline(always)]
+    pub(crate) fn where_at_most(self, x: Self, y: Self, other: Self) -> Self {
+        V { simd: self.simd, value: T::where_at_most(self.simd, x.value, y.value, self.value, other.value) }
     }
     /// 0 where `keep` is 0, `self` elsewhere.
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! The gradient of attention, in blocks of keys: the lanes run along a block's keys, so that the gradients of keys and
 //! values need no sums over lanes; the gradients of the scores are turned once for those of the queries.
 
-use super::{Attention, Segment, visible};
+use super::{Attention, Segment};
 use crate::{
     BLOCK, Write,
     matmul::{Matrix, MatrixMut, Size, product},
@@ -108,26 +108,18 @@ impl<T: Real> Backward<T> {
             let count = BLOCK.min(segment.keys.len() - start);
             for (c, (k, v)) in self.keys.chunks_exact_mut(BLOCK).zip(self.values.chunks_exact_mut(BLOCK)).enumerate() {
                 let from = first + c * key_columns + start;
-                k[..count].copy_from_slice(&of.k[from..][..count]);
-                v[..count].copy_from_slice(&of.v[from..][..count]);
-                k[count..].fill(T::ZERO);
-                v[count..].fill(T::ZERO);
+                copy_block(&of.k[from..][..count], k);
+                copy_block(&of.v[from..][..count], v);
             }
             self.key_block(simd, at, start);
-            for c in 0..head_dim {
+            for (c, (dk, dv)) in self.keys.chunks_exact(BLOCK).zip(self.values.chunks_exact(BLOCK)).enumerate() {
                 let row = first + c * key_columns + start;
-                let gradients = self.keys[c * BLOCK..].iter().zip(&self.values[c * BLOCK..]);
-                let to = to.dk[row..][..count].iter_mut().zip(&mut to.dv[row..][..count]);
-                for ((dk, dv), (key, value)) in to.zip(gradients) {
-                    *dk += *key * scale;
-                    *dv += *value;
-                }
+                add_scaled(simd, dk, scale, &mut to.dk[row..][..count]);
+                add_scaled(simd, dv, T::ONE, &mut to.dv[row..][..count]);
             }
         }
         for (c, row) in self.dquery.chunks_exact(at.padded()).take(head_dim).enumerate() {
-            for (dq, x) in to.dq[query + c * columns..][segment.queries.clone()].iter_mut().zip(row) {
-                *dq += *x * scale;
-            }
+            add_scaled(simd, row, scale, &mut to.dq[query + c * columns..][segment.queries.clone()]);
         }
     }
 
@@ -172,6 +164,32 @@ impl<T: Real> Backward<T> {
     }
 }
 
+/// Copies at most [`BLOCK`] numbers, and zeros behind them.
+#[inline(always)]
+pub(super) fn copy_block<T: Real>(from: &[T], to: &mut [T]) {
+    // A length known to the compiler: one register instead of a call.
+    match (from.first_chunk::<BLOCK>(), to.first_chunk_mut::<BLOCK>()) {
+        (Some(from), Some(to)) => *to = *from,
+        _ => {
+            to[..from.len()].copy_from_slice(from);
+            to[from.len()..].fill(T::ZERO);
+        }
+    }
+}
+
+/// `to += factor * from` over the length of `to`.
+#[inline(always)]
+fn add_scaled<S: Simd, T: Real>(simd: S, from: &[T], factor: T, to: &mut [T]) {
+    let whole = to.len() / V::<S, T>::LANES * V::<S, T>::LANES;
+    let scale = V::<S, T>::splat(simd, factor);
+    for (to, from) in T::lanes_mut(simd, &mut to[..whole]).iter_mut().zip(T::lanes(simd, &from[..whole])) {
+        *to = V::new(simd, *from).fma(scale, V::new(simd, *to)).value;
+    }
+    for (to, from) in to[whole..].iter_mut().zip(&from[whole..]) {
+        *to += *from * factor;
+    }
+}
+
 /// Rows `stride` apart.
 fn left<T>(data: &[T], stride: usize) -> Matrix<'_, T> {
     Matrix { data, stride }
@@ -206,20 +224,20 @@ fn scores_backward<S: Simd, T: Real>(
     weights: &mut [T],
     dweights: &mut [T],
 ) {
-    let scale = V::<S, T>::splat(simd, scale);
     let key: [T; BLOCK] = std::array::from_fn(|j| T::from_f64((start + j) as f64));
-    let rows = weights.chunks_exact_mut(BLOCK).zip(dweights.chunks_exact_mut(BLOCK));
-    for (i, (weights, dweights)) in rows.enumerate() {
+    let scale = V::<S, T>::splat(simd, scale);
+    let partly = each.positions.partition_point(|p| (*p as usize) < start + BLOCK - 1);
+    let rows = weights.chunks_exact_mut(BLOCK).zip(dweights.chunks_exact_mut(BLOCK)).enumerate();
+    for (i, (weights, dweights)) in rows {
         let max = V::<S, T>::splat(simd, each.max[i]);
         let inverse = V::<S, T>::splat(simd, each.inverse[i]);
         let along = V::<S, T>::splat(simd, each.along[i]);
-        let position = each.positions[i] as usize;
-        let here = V::<S, T>::splat(simd, T::from_f64(position as f64));
         let lanes = T::lanes_mut(simd, weights).iter_mut().zip(T::lanes_mut(simd, dweights));
         for ((weight, dweight), key) in lanes.zip(T::lanes(simd, &key)) {
             let mut x = (V::<S, T>::new(simd, *weight) * scale - max).exp() * inverse;
-            if position < start + BLOCK - 1 {
-                x = x * visible(simd, here, V::new(simd, *key));
+            if i < partly {
+                let here = V::splat(simd, T::from_f64(f64::from(each.positions[i])));
+                x = x.where_at_most(V::new(simd, *key), here, V::zero(simd));
             }
             *weight = x.value;
             *dweight = (x * (V::new(simd, *dweight) - along)).value;
