@@ -52,3 +52,12 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     file.take(limit).read_to_end(&mut bytes).map_err(Error::reading(path))?;
     Ok(bytes)
 }
+
+/// A copy of `bytes` as text.
+pub(crate) fn utf8(path: &Path, what: &str, bytes: &[u8]) -> Result<String, Error> {
+    String::from_utf8(bytes.to_vec()).map_err(|e| {
+        let begin: Vec<u8> = e.as_bytes().iter().take(60).copied().collect();
+        let problem = format!("expected UTF-8, found \"{}\"", begin.escape_ascii());
+        Error::damaged(path, what, problem)
+    })
+}

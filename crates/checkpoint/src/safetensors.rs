@@ -7,13 +7,13 @@ use crate::{
     Error,
     dtype::Dtype,
     listing::{Entry, Listing, Other, overlap},
-    mapped::Mapped,
+    mapped::{Mapped, utf8},
 };
 use serde::{
     Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, Visitor},
+    de::{Error as _, MapAccess, Visitor},
 };
-use std::{fmt, ops::Range, path::Path};
+use std::{collections::BTreeMap, fmt, ops::Range, path::Path};
 
 /// The longest header, as in the `safetensors` crate.
 const LONGEST_HEADER: u64 = 100_000_000;
@@ -67,10 +67,13 @@ impl<'de> Deserialize<'de> for Header {
                 f.write_str("an object with a description for each tensor")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
-                let mut entries = Vec::new();
+                let (mut entries, mut remarks) = (Vec::new(), false);
                 while let Some(name) = map.next_key::<String>()? {
                     if name == REMARKS {
-                        map.next_value::<IgnoredAny>()?;
+                        map.next_value::<Option<BTreeMap<String, String>>>()?;
+                        if std::mem::replace(&mut remarks, true) {
+                            return Err(A::Error::duplicate_field(REMARKS));
+                        }
                     } else {
                         entries.push((name, map.next_value()?));
                     }
@@ -115,8 +118,8 @@ fn header(path: &Path, bytes: &[u8]) -> Result<(Header, Range<usize>), Error> {
     }
     let length = length as usize;
     // A copy, so that what is checked is what is used, whatever happens to the file.
-    let text = rest[..length].to_vec();
-    let header = serde_json::from_slice(&text).map_err(|e| {
+    let text = utf8(path, "header", &rest[..length])?;
+    let header = serde_json::from_str(&text).map_err(|e| {
         Error::damaged(path, "", format!("expected a safetensors header that describes each tensor, found {e}"))
     })?;
     Ok((header, PREFIX + length..bytes.len()))

@@ -1,7 +1,10 @@
 //! What a GGUF file says about its model: values by key.
 
-use super::reader::{Reader, utf8};
-use crate::{Error, mapped::Mapped};
+use super::reader::Reader;
+use crate::{
+    Error,
+    mapped::{Mapped, utf8},
+};
 use std::{collections::BTreeMap, fmt, ops::Range, path::Path, sync::Arc};
 
 /// One value. Integers and floats are widened without loss.

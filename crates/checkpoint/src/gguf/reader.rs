@@ -1,6 +1,6 @@
 //! Reading a GGUF file from front to back; every length is checked against the bytes that are left.
 
-use crate::Error;
+use crate::{Error, mapped::utf8};
 use std::path::Path;
 
 /// The longest key or name: far beyond any that is written, far below what would hurt.
@@ -79,13 +79,4 @@ impl<'a> Reader<'a> {
         }
         utf8(self.path, what, bytes)
     }
-}
-
-/// A copy of `bytes` as text.
-pub(crate) fn utf8(path: &Path, what: &str, bytes: &[u8]) -> Result<String, Error> {
-    String::from_utf8(bytes.to_vec()).map_err(|e| {
-        let begin: Vec<u8> = e.as_bytes().iter().take(60).copied().collect();
-        let problem = format!("expected UTF-8, found \"{}\"", begin.escape_ascii());
-        Error::damaged(path, what, problem)
-    })
 }

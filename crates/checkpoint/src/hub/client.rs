@@ -163,7 +163,8 @@ impl<'a> Client<'a> {
                 output.set_len(0).map_err(writing(&part))?;
                 done = 0;
             }
-            let body = answer.body_mut().with_config().limit(file.size - done + 1).reader();
+            // One byte more than expected is enough to see that there are too many.
+            let body = answer.body_mut().with_config().limit(u64::MAX).reader().take(file.size - done + 1);
             done = self.copy(file, body, &mut output, done)?;
         }
         if done != file.size {

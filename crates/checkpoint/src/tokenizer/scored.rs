@@ -153,19 +153,23 @@ impl Scored {
         if part.is_empty() {
             return Ok(());
         }
-        let prefix = if self.spelling.prefix && part.start == 0 { " " } else { "" };
-        let mut written = String::with_capacity(part.len() + part.len() / 4 + 4);
-        let spelled = prefix.chars().chain(text[part.clone()].chars());
-        written.extend(spelled.map(|c| if c == ' ' { self.spelling.space } else { c }));
+        let prefix =
+            if self.spelling.prefix && part.start == 0 { self.spelling.space.to_string() } else { String::new() };
+        let mut written = String::with_capacity(part.len() + part.len() / 4 + prefix.len());
+        written.push_str(&prefix);
+        written.extend(text[part.clone()].chars().map(|c| if c == ' ' { self.spelling.space } else { c }));
         let symbols = self.merge(&written);
         let mut at = 0;
         while let Some(symbol) = symbols.get(at) {
             let piece = &written[symbol.begin..symbol.end];
             match self.ids.get(piece) {
                 Some(&id) => tokens.push(id),
-                None => self.encode_bytes(piece, tokens).map_err(|()| saltus_lm::Error::NoToken {
-                    text: piece.to_owned(),
-                    at: part.start + text[part.clone()].find(piece).unwrap_or(0),
+                None => self.encode_bytes(piece, tokens).map_err(|()| {
+                    // The same character in the text, where a space is one byte and there is no prefix.
+                    let number = written[prefix.len()..symbol.begin.max(prefix.len())].chars().count();
+                    let found = text[part.clone()].char_indices().nth(number);
+                    let (at, character) = found.unwrap_or((0, ' '));
+                    saltus_lm::Error::NoToken { text: character.into(), at: part.start + at }
                 })?,
             }
             at = symbol.after;
