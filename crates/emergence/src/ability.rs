@@ -145,8 +145,10 @@ pub struct Verdict {
     pub threshold: Option<Threshold>,
     /// The curve of the leading shape: (scale, value), by rising scale.
     pub curve: Vec<(f64, f64)>,
-    /// p-value of the test that the leading shape had to pass, where it has one. For corrections over many abilities.
+    /// p-value of the test that the leading shape had to pass, where it has one.
     pub p_value: Option<f64>,
+    /// The same among all abilities of a study; nothing before [`crate::judge_together`].
+    pub p_adjusted: Option<f64>,
     /// Scales at which seeds disagree: some have the ability, some do not, none lies between.
     pub disagreement: Vec<f64>,
     /// How the verdict came about, in a sentence.

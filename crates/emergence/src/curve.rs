@@ -45,8 +45,8 @@ pub(crate) enum Curve {
     Line { x0: f64, x1: f64, left: f64, right: f64 },
     /// From `left` to `right` by a link.
     Step { link: Link, left: f64, right: f64, mid: f64, width: f64 },
-    /// Two lines that meet at (at, bend); level before `x0`, which is the smallest size unless the curve is `late`.
-    Bend { x0: f64, x1: f64, at: f64, left: f64, bend: f64, right: f64, late: bool },
+    /// Two lines that meet at (at, bend), from `x0` to `x1`, and level beyond; `places` of these two are free.
+    Bend { x0: f64, x1: f64, at: f64, left: f64, bend: f64, right: f64, places: usize },
 }
 
 impl Curve {
@@ -58,6 +58,7 @@ impl Curve {
             Curve::Line { x0, x1, left, right } => line(x0, x1, left, right),
             Curve::Step { link, left, right, mid, width } => left + (right - left) * link.rise(x, mid, width),
             Curve::Bend { x0, left, .. } if x < x0 => left,
+            Curve::Bend { x1, right, .. } if x > x1 => right,
             Curve::Bend { x0, at, left, bend, .. } if x < at => line(x0, at, left, bend),
             Curve::Bend { x1, at, bend, right, .. } => line(at, x1, bend, right),
         }
@@ -69,8 +70,8 @@ impl Curve {
             Curve::Level(_) => 1,
             Curve::Line { .. } => 2,
             Curve::Bend { bend, right, .. } if bend == right => 3,
-            Curve::Bend { late: true, .. } => 5,
-            Curve::Step { .. } | Curve::Bend { .. } => 4,
+            Curve::Bend { places, .. } => 4 + places,
+            Curve::Step { .. } => 4,
         }
     }
 }
@@ -272,7 +273,7 @@ impl Fitter {
             let (a, b) = least_squares(e, &share, |a| self.clip(a), |b| self.clip(b));
             let make = |p: &[f64]| {
                 let change = sign * (p[1] - p[0]);
-                let curve = Curve::Bend { x0, x1, at, left: p[0], bend: p[1], right: p[1], late: false };
+                let curve = Curve::Bend { x0, x1, at, left: p[0], bend: p[1], right: p[1], places: 0 };
                 (self.inside(p) && change > 0.0 && change >= self.bounds.least).then_some(curve)
             };
             let step = 0.3 * sign * spread(e);
@@ -284,35 +285,38 @@ impl Fitter {
         best
     }
 
-    /// Worse then better, or the other way: from the smallest size on, and from a later one on. A model too small for
-    /// what makes the score fall is level there.
+    /// Worse then better, or the other way: over all sizes, and with one or both ends level. A model too small for what
+    /// makes the score fall is level, and so are models that have learnt what there is to learn.
     fn bends(&self, e: &Evidence, down_first: bool) -> Vec<Option<Fit>> {
         let n = e.x.len();
-        let best = |starts: std::ops::Range<usize>| {
-            let breaks = starts.flat_map(|start| (start + 1..n.saturating_sub(1)).map(move |k| (start, k)));
-            let fits = breaks.flat_map(|(start, k)| {
-                let beside = (k + 2 < n).then(|| 0.5 * (e.x[k] + e.x[k + 1]));
-                [Some(e.x[k]), beside]
-                    .into_iter()
-                    .flatten()
-                    .filter_map(move |at| self.bend(e, down_first, (start, k), at))
-            });
-            fits.max_by(|a, b| a.log_likelihood.total_cmp(&b.log_likelihood))
-        };
-        vec![best(0..1), best(1..n)]
+        let mut best = vec![None::<Fit>; 3];
+        for (start, end) in (0..n).flat_map(|start| (start + 2..n).map(move |end| (start, end))) {
+            let places = usize::from(start > 0) + usize::from(end + 1 < n);
+            for k in start + 1..end {
+                // Between two sizes only where nothing else is free: the sizes tell no more.
+                let beside = (places == 0 && k + 2 < n).then(|| 0.5 * (e.x[k] + e.x[k + 1]));
+                for at in [Some(e.x[k]), beside].into_iter().flatten() {
+                    let found = self.bend(e, down_first, [start, k, end], at);
+                    let least = best[places].map_or(f64::NEG_INFINITY, |b| b.log_likelihood);
+                    best[places] = found.filter(|f| f.log_likelihood > least).or(best[places]);
+                }
+            }
+        }
+        best
     }
 
-    /// The likeliest two lines that meet at `at`, next to size `k`, the first from size `start` on; `None` if they would
+    /// The likeliest two lines from size `start` to size `end` that meet at `at`, next to size `k`; `None` if they would
     /// rather bend less than what counts as a change, as then they only imitate another shape.
-    fn bend(&self, e: &Evidence, down_first: bool, (start, k): (usize, usize), at: f64) -> Option<Fit> {
-        let (x0, x1, late) = (e.x[start], ends(e).1, start > 0);
+    fn bend(&self, e: &Evidence, down_first: bool, [start, k, end]: [usize; 3], at: f64) -> Option<Fit> {
+        let (x0, x1) = (e.x[start], e.x[end]);
+        let places = usize::from(start > 0) + usize::from(end + 1 < e.x.len());
         let sign = if down_first { 1.0 } else { -1.0 };
         let shallower = |left: f64, bend: f64, right: f64| (sign * (left - bend)).min(sign * (right - bend));
         let make = |p: &[f64]| {
-            let curve = Curve::Bend { x0, x1, at, left: p[0], bend: p[1], right: p[2], late };
+            let curve = Curve::Bend { x0, x1, at, left: p[0], bend: p[1], right: p[2], places };
             (shallower(p[0], p[1], p[2]) > 0.0 && self.inside(p)).then_some(curve)
         };
-        let first = [e.mean[start], e.mean[k], e.mean[e.x.len() - 1]].map(|m| self.clip(m));
+        let first = [e.mean[start], e.mean[k], e.mean[end]].map(|m| self.clip(m));
         let step = spread(e) * sign;
         let fit = self.polish(e, &first, &[0.5 * step, -0.5 * step, 0.5 * step], make)?;
         let Curve::Bend { left, bend, right, .. } = fit.curve else { return None };

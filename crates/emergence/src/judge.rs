@@ -86,6 +86,7 @@ pub fn judge(ability: &Ability, analysis: &Analysis) -> Result<Verdict, Unjudgea
         threshold: (shape == Shape::Emergent).then(|| threshold(&sample, analysis)).flatten(),
         curve,
         p_value: p_value(&found.test),
+        p_adjusted: None,
         disagreement: found.disagreement.iter().map(|&j| sample.sizes[j].scale).collect(),
         reason: reason::sentence(&found, shape),
     })
@@ -122,6 +123,7 @@ fn too_few(sample: &Sample, analysis: &Analysis) -> Verdict {
         threshold: None,
         curve: Vec::new(),
         p_value: None,
+        p_adjusted: None,
         disagreement: found.disagreement.iter().map(|&j| sample.sizes[j].scale).collect(),
         reason: reason::sentence(&found, Shape::Undetermined),
     }

@@ -20,7 +20,7 @@
 //!   first values for a floor.
 //! * **inverse**: worse with scale.
 //! * **u-shaped**, **inverted-u**: worse then better, or the other way, by Simonsohn's two-lines test; it may be level
-//!   first, as a model can be too small for what makes the score fall.
+//!   at either end, as a model can be too small for what makes the score fall, or have learnt what there is.
 //! * **undetermined**: no shape has a weight of at least [`DECISIVE`], the leading one fails its test, or seeds still
 //!   disagree at the largest size. A good answer: with three seeds a growth at the edge of smooth mostly gets it.
 //!
@@ -54,6 +54,7 @@ mod reason;
 mod sample;
 mod spread;
 mod threshold;
+mod together;
 
 pub use ability::{Ability, Analysis, Kind, Measurement, Point, Shape, Threshold, Unjudgeable, Verdict};
 pub use artefact::{ArtefactRuling, Ruling, TokenScores, Twin, p_power_l, rule_artefact};
@@ -62,3 +63,4 @@ pub use effect::{Effect, EffectPoint, effect, effect_between_ladders};
 pub use judge::{DECISIVE, judge};
 pub use measures::{BigBench, big_bench};
 pub use saltus_stats::Interval;
+pub use together::judge_together;

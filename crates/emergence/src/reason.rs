@@ -69,7 +69,7 @@ fn grounds(found: &Findings) -> String {
     }
 }
 
-fn p_text(p: f64) -> String {
+pub(crate) fn p_text(p: f64) -> String {
     if p < 0.001 { "p < .001".to_string() } else { format!("p = {p:.3}") }
 }
 

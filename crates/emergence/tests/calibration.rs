@@ -5,7 +5,7 @@ mod common;
 
 use common::{PARAMS, Truth, proportion_truth, simulate, simulation_analysis};
 use rayon::prelude::*;
-use saltus_emergence::{Kind, Shape, judge};
+use saltus_emergence::{Analysis, Kind, Shape, Verdict, judge, judge_together};
 
 const TRIALS: u64 = 60;
 
@@ -39,12 +39,10 @@ fn table(title: &str, truths: &[Truth]) -> (Vec<[f64; 7]>, [f64; 7]) {
 const EMERGENT: usize = 2;
 const BENT: [usize; 2] = [4, 5];
 
-/// Nothing jumps and nothing bends here: flat truths, and growth up to the steepest that counts as smooth (where the
-/// test has its level, .05). Undetermined is no error; "emergent", "u-shaped" and "inverted-u" are.
-#[test]
-fn flat_and_smooth_truths_rarely_jump_or_bend() {
+/// Nothing jumps and nothing bends here: flat truths, and growth up to the steepest that counts as smooth.
+fn flat_and_smooth() -> [Truth; 18] {
     let p = proportion_truth;
-    let truths = [
+    [
         p("flat at chance .1", 0.1, (0.0, 0.01), |_| 0.1),
         p("flat .3 above chance .1", 0.1, (0.0, 0.002), |_| 0.3),
         p("flat .3, seeds +-.065", 0.1, (0.0, 0.02), |_| 0.3),
@@ -66,7 +64,13 @@ fn flat_and_smooth_truths_rarely_jump_or_bend() {
         },
         Truth { kind: Kind::Unbounded, ..p("loss ~ N^-.265", 0.0, (0.0, 0.02), |x| -0.7 - 9.75 * x.powf(-0.265)) },
         Truth { kind: Kind::Unbounded, ..p("flat loss", 0.0, (0.0, 0.05), |_| 2.0) },
-    ];
+    ]
+}
+
+/// At the edge of smooth the test should have its level, .05. Undetermined is no error; "emergent", "u-shaped" and "inverted-u" are.
+#[test]
+fn flat_and_smooth_truths_rarely_jump_or_bend() {
+    let truths = flat_and_smooth();
     let (rows, mean) = table("flat and smooth truths", &truths);
     assert!(mean[EMERGENT] <= 0.04, "false emergent: {}", mean[EMERGENT]);
     assert!(BENT.iter().map(|i| mean[*i]).sum::<f64>() <= 0.02, "false bends");
@@ -79,6 +83,41 @@ fn flat_and_smooth_truths_rarely_jump_or_bend() {
         assert!(smooth(name) >= 0.85, "{name}: {}", smooth(name));
     }
     assert!(rows[0][0] >= 0.8, "flat at chance: {:?}", rows[0]);
+}
+
+/// Studies of two jumps and the 18 truths above: judged together, fewer of the shapes named emergent are wrong, and the
+/// jumps stay. The correction is for their number; it can't mend a test that rejects too often by itself.
+#[test]
+fn judged_together_fewer_shapes_are_named_wrongly() {
+    let (p, others) = (proportion_truth, flat_and_smooth());
+    let jump = p("jump within x2", 0.0, (0.3, 0.0), |x| 1.0 / (1.0 + (x / 1.5e4).powf(-6.3)));
+    let studies = 8;
+    let judged = |trial: u64| {
+        let truth = (trial as usize % 20).checked_sub(2).map_or(&jump, |i| &others[i]);
+        let analysis = Analysis { resamples: 499, ..simulation_analysis(trial) };
+        judge(&simulate(truth, trial), &analysis).expect("a valid ability")
+    };
+    let all: Vec<Verdict> = (0..20 * studies).into_par_iter().map(judged).collect();
+    // (jumps among the shapes named emergent, those that are none), a study.
+    let count = |verdicts: &[Verdict]| {
+        let named = |part: &[Verdict]| part.iter().filter(|v| v.shape == Shape::Emergent).count() as f64;
+        (named(&verdicts[..2]), named(&verdicts[2..]))
+    };
+    let rates = |studies: &[Vec<Verdict>]| {
+        let counts: Vec<(f64, f64)> = studies.iter().map(|v| count(v)).collect();
+        let mean = |f: &dyn Fn(&(f64, f64)) -> f64| counts.iter().map(f).sum::<f64>() / counts.len() as f64;
+        (mean(&|c| c.0 / 2.0), mean(&|c| c.1), mean(&|c| c.1 / (c.0 + c.1).max(1.0)))
+    };
+    let apart: Vec<Vec<Verdict>> = all.chunks(20).map(<[Verdict]>::to_vec).collect();
+    let mut together = apart.clone();
+    together.iter_mut().for_each(|study| judge_together(study, 0.05));
+    let ((found, wrong, share), (found_together, wrong_together, share_together)) = (rates(&apart), rates(&together));
+    println!("{studies} studies of 2 jumps and the 18 flat and smooth truths: jumps found, named wrongly, their share");
+    println!(
+        "  each alone {found:.2} {wrong:.2} {share:.2}; together {found_together:.2} {wrong_together:.2} {share_together:.2}"
+    );
+    assert!(found == 1.0 && found_together == 1.0, "{found} {found_together}");
+    assert!(wrong_together <= wrong && share_together <= share && share_together <= 0.15, "{share} {share_together}");
 }
 
 /// Jumps and bends are found, or left undetermined, but not given another name.

@@ -111,6 +111,10 @@ pub struct Ability {
     pub fit: Vec<(f64, f64)>,
     /// One sentence on how the verdict came about (tests, p-values, seeds that disagree).
     pub reason: String,
+    /// p-value of the test that the leading shape had to pass, where it has one.
+    pub p_value: Option<f64>,
+    /// The same after Benjamini-Hochberg over all abilities of the study: a named shape has at most .05.
+    pub p_adjusted: Option<f64>,
 }
 
 /// One point of an ability.

@@ -28,6 +28,9 @@ const JUDGED: [Metric; 8] = [
     Metric::Nll,
 ];
 
+/// Level of the tests.
+const ALPHA: f64 = 0.05;
+
 /// Metrics without a threshold within an answer.
 const SMOOTH: [Metric; 2] = [Metric::TokenAccuracy, Metric::Nll];
 
@@ -103,7 +106,7 @@ impl Book<'_> {
             key: self.study.key.child("analysis").child(name),
             resamples: self.study.resamples,
             delta: self.study.delta,
-            alpha: 0.05,
+            alpha: ALPHA,
         }
     }
 
@@ -140,7 +143,8 @@ impl Book<'_> {
     fn abilities(&self) -> Vec<Ability> {
         let sets = 0..self.study.sets.len();
         let pairs: Vec<_> = sets.flat_map(|set| self.metrics(set).into_iter().map(move |m| (set, m))).collect();
-        let judged: Vec<Judged> = pairs.par_iter().filter_map(|&(set, metric)| self.judge(set, metric)).collect();
+        let mut judged: Vec<Judged> = pairs.par_iter().filter_map(|&(set, metric)| self.judge(set, metric)).collect();
+        emergence::judge_together(judged.iter_mut().map(|j| &mut j.verdict), ALPHA);
         judged.iter().map(|j| self.finding(j, &judged)).collect()
     }
 
@@ -196,6 +200,8 @@ impl Book<'_> {
             artefact: self.artefact(judged, all),
             fit: verdict.curve.clone(),
             reason: verdict.reason.clone(),
+            p_value: verdict.p_value,
+            p_adjusted: verdict.p_adjusted,
         }
     }
 

@@ -213,6 +213,8 @@ fn ability(i: u64, r: &Recipe) -> Ability {
         } else {
             format!("ARTIFICIAL reason: {} leads by a log-likelihood of 12.3; flat is rejected at p < 0.001.", r.shape)
         },
+        p_value: Some(0.001),
+        p_adjusted: Some(0.002),
         points,
     }
 }
