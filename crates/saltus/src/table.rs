@@ -13,7 +13,8 @@ pub(crate) fn plan(plan: &PlanSummary) -> String {
         "tokens",
         "FLOPs (6ND)",
         "FLOPs (counted)",
-        "time",
+        "training",
+        "measuring",
     ])];
     for rung in &plan.rungs {
         rows.push(vec![
@@ -24,19 +25,21 @@ pub(crate) fn plan(plan: &PlanSummary) -> String {
             count(rung.tokens as f64),
             count(rung.flops_6nd),
             count(rung.flops_counted),
-            seconds(rung.seconds),
+            seconds(rung.training_seconds),
+            seconds(rung.measuring_seconds),
         ]);
     }
     format!(
         "{}\n{} models to train ({} done), {} cells to measure ({} done); parameters are non-embedding.\n\
-         Expected time on {} threads: {}, measured from a few steps of each size.\n",
+         Expected on {} threads: {} of training and {} of measuring, by a few steps and questions of each size.\n",
         columns(&rows),
         plan.models_missing,
         plan.models_done,
         plan.cells_missing,
         plan.cells_done,
         plan.threads,
-        seconds(plan.seconds)
+        seconds(plan.training_seconds),
+        seconds(plan.measuring_seconds)
     )
 }
 

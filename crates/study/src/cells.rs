@@ -65,14 +65,14 @@ fn asked(study: &Study, steps: &[u64], last: Option<u64>) -> Vec<(u64, usize)> {
     steps.iter().flat_map(|&step| sets(step)).collect()
 }
 
-/// The keys of a model's cells; of those planned, where it is not trained yet.
-pub(crate) fn keys(study: &Study, model: &ModelPlan, trained: Option<&Trained>) -> Vec<String> {
+/// A model's cells, each as its key and its set; of those planned, where it is not trained yet.
+pub(crate) fn planned(study: &Study, model: &ModelPlan, trained: Option<&Trained>) -> Vec<(String, usize)> {
     let (steps, last) = match trained {
         Some(t) if matches!(t.end, End::Diverged { .. }) => return Vec::new(),
         Some(t) => (t.checkpoints.iter().map(|c| c.step).collect(), t.checkpoints.last().map(|c| c.step)),
         None => (model.rung.checkpoints.clone(), model.rung.checkpoints.last().copied()),
     };
-    asked(study, &steps, last).into_iter().map(|(step, set)| study.sets[set].cell(&model.key, step)).collect()
+    asked(study, &steps, last).into_iter().map(|(step, set)| (study.sets[set].cell(&model.key, step), set)).collect()
 }
 
 /// All cells of the trained models.

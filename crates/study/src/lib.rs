@@ -13,6 +13,7 @@ mod effects;
 mod error;
 pub mod file;
 mod findings;
+mod forecast;
 mod headlines;
 mod laws;
 mod plan;
@@ -21,9 +22,9 @@ mod store;
 mod training;
 
 pub use error::Error;
+pub use forecast::{PlanSummary, RungSummary, dry_run};
 pub use plan::Study;
-pub use run::{Event, Gap, Outcome, PlanSummary, RungSummary, Status, StatusRow, Verdict};
-pub use run::{dry_run, report, run, status};
+pub use run::{Event, Gap, Outcome, Status, StatusRow, Verdict, report, run, status};
 
 /// The text of a built-in study.
 pub fn builtin(name: &str) -> Result<&'static str, Error> {

@@ -9,12 +9,11 @@ use crate::{
     training,
 };
 use saltus_report::Findings;
-use saltus_train::{End, Job, Plan, Trained};
+use saltus_train::{End, Trained};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    time::Duration,
 };
 
 /// What a run tells while it works.
@@ -82,48 +81,6 @@ pub struct Outcome {
     pub findings: PathBuf,
     /// The records.
     pub records: PathBuf,
-}
-
-/// What a run would do.
-#[derive(Clone, Debug, Serialize)]
-pub struct PlanSummary {
-    /// Every size.
-    pub rungs: Vec<RungSummary>,
-    /// Models to train.
-    pub models_missing: usize,
-    /// Models that are trained.
-    pub models_done: usize,
-    /// Cells to measure.
-    pub cells_missing: usize,
-    /// Cells that are measured.
-    pub cells_done: usize,
-    /// Threads.
-    pub threads: usize,
-    /// Expected seconds of training for what is missing.
-    pub seconds: f64,
-}
-
-/// One size of a plan.
-#[derive(Clone, Debug, Serialize)]
-pub struct RungSummary {
-    /// Ladder.
-    pub ladder: String,
-    /// Rung.
-    pub rung: String,
-    /// Number of seeds.
-    pub seeds: usize,
-    /// Parameters without embedding and head.
-    pub params_non_embedding: u64,
-    /// All parameters.
-    pub params_total: u64,
-    /// Training tokens of one model.
-    pub tokens: u64,
-    /// Training FLOPs of one model by 6 N D.
-    pub flops_6nd: f64,
-    /// Training FLOPs of one model, counted.
-    pub flops_counted: f64,
-    /// Expected seconds for one model on one thread.
-    pub seconds: f64,
 }
 
 /// What is done, stale and missing.
@@ -264,51 +221,6 @@ fn gaps(trained: &[(&ModelPlan, Trained)], measured: &[Measured]) -> Vec<Gap> {
     gaps
 }
 
-/// What a run would do, with the time expected from a few steps of each size.
-pub fn dry_run(study: &Study, threads: usize) -> Result<PlanSummary, Error> {
-    let status = status(study)?;
-    let mut rungs: Vec<RungSummary> = Vec::new();
-    for model in &study.models {
-        if let Some(known) = rungs.iter_mut().find(|r| r.ladder == model.rung.ladder && r.rung == model.rung.name) {
-            known.seeds += 1;
-            continue;
-        }
-        let plan = Plan::of(&model.rung);
-        let speed = saltus_train::calibrate(&model.rung, study.corpus.as_ref(), 1, CALIBRATE).map_err(Error::room)?;
-        rungs.push(RungSummary {
-            ladder: model.rung.ladder.clone(),
-            rung: model.rung.name.clone(),
-            seeds: 1,
-            params_non_embedding: plan.params_non_embedding,
-            params_total: plan.params_total,
-            tokens: plan.tokens,
-            flops_6nd: plan.flops_6nd,
-            flops_counted: plan.flops_counted,
-            seconds: speed.seconds_per_step * model.rung.steps as f64,
-        });
-    }
-    let missing = |row: &&StatusRow| row.training == "missing" || row.training == "started";
-    let jobs: Vec<_> = study.models.iter().zip(&status.models).filter(|(_, row)| missing(row)).collect();
-    let jobs: Vec<_> = jobs.iter().map(|(m, _)| Job { rung: &m.rung, corpus: study.corpus.as_ref() }).collect();
-    let cells = |count: fn(&StatusRow) -> usize| status.models.iter().map(count).sum();
-    Ok(PlanSummary {
-        rungs,
-        models_missing: jobs.len(),
-        models_done: study.models.len() - jobs.len(),
-        cells_missing: cells(|row| row.cells_missing),
-        cells_done: cells(|row| row.cells_done),
-        threads,
-        seconds: if jobs.is_empty() {
-            0.0
-        } else {
-            saltus_train::foretell(&jobs, threads, CALIBRATE).map_err(Error::room)?
-        },
-    })
-}
-
-/// How long each size is timed for the expected time.
-const CALIBRATE: Duration = Duration::from_millis(100);
-
 /// What is done, stale and missing.
 pub fn status(study: &Study) -> Result<Status, Error> {
     let store = Store::peek(&study.root, &study.name)?;
@@ -318,7 +230,7 @@ pub fn status(study: &Study) -> Result<Status, Error> {
     for model in &study.models {
         let trained = store.as_ref().and_then(|s| training::found(study, s, model));
         let started = store.as_ref().is_some_and(|s| s.models().join(&model.key).exists());
-        let keys = cells::keys(study, model, trained.as_ref());
+        let keys: Vec<String> = cells::planned(study, model, trained.as_ref()).into_iter().map(|c| c.0).collect();
         let done = keys.iter().filter(|key| finished.contains(*key)).count();
         models.push(StatusRow {
             model: format!("{} {}", model.rung.ladder, model.rung.name),

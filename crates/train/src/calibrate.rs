@@ -41,20 +41,17 @@ pub fn calibrate(rung: &Rung, corpus: &dyn Corpus, threads: usize, time: Duratio
     Ok(Calibration { seconds_per_step: median, tokens_per_second: rung.tokens_per_step() as f64 / median })
 }
 
-/// Seconds that [`crate::grow`] will take for `jobs` with `threads` threads: every distinct shape is calibrated for
-/// `time`, and the schedule played through.
-pub fn foretell(jobs: &[Job<'_>], threads: usize, time: Duration) -> Result<f64, Error> {
+/// Seconds that [`crate::grow`] will take for `jobs` with `threads` threads, if a step of a rung with so many threads takes
+/// `seconds_per_step`: the schedule is played through.
+pub fn foretell(
+    jobs: &[Job<'_>],
+    threads: usize,
+    mut seconds_per_step: impl FnMut(&Rung, usize) -> Result<f64, Error>,
+) -> Result<f64, Error> {
     let work: Vec<(usize, f64)> = jobs.iter().map(|job| Plan::of(job.rung).work).enumerate().collect();
-    let mut known: Vec<(&Rung, usize, f64)> = Vec::new();
     makespan(&Schedule::of(&work, threads), threads, |job, threads| {
-        let Job { rung, corpus } = jobs[job];
-        let same = |r: &Rung| r.config == rung.config && r.rows == rung.rows;
-        let seconds = match known.iter().find(|(r, t, _)| same(r) && *t == threads) {
-            Some((.., seconds)) => *seconds,
-            None => calibrate(rung, corpus, threads, time)?.seconds_per_step,
-        };
-        known.push((rung, threads, seconds));
-        Ok(seconds * rung.steps as f64)
+        let rung = jobs[job].rung;
+        Ok(seconds_per_step(rung, threads)? * rung.steps as f64)
     })
 }
 
