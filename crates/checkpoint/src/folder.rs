@@ -123,6 +123,22 @@ pub(crate) fn places(index: &Path) -> Result<BTreeMap<String, String>, Error> {
     Ok(places)
 }
 
+/// The folder of a weight file: one that the folder's model consists of.
+pub(crate) fn of_weights(path: &Path) -> Result<&Path, Error> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let problem = if !path.is_file() {
+        format!("expected a file, found {}", if path.exists() { "something else" } else { "none" })
+    } else if !folder.join(CONFIG).is_file() {
+        format!("expected {CONFIG} beside it, found none")
+    } else if folder.join(INDEX).is_file() || name == WEIGHTS {
+        return Ok(folder);
+    } else {
+        format!("expected the name {WEIGHTS}, found {name}")
+    };
+    Err(Error::file(path, problem, format!("put {CONFIG} and {WEIGHTS} into one folder and give that")))
+}
+
 /// The only GGUF file of a folder that has no `config.json`.
 pub(crate) fn only_gguf(folder: &Path) -> Result<PathBuf, Error> {
     let mut found = Vec::new();

@@ -99,15 +99,7 @@ impl Checkpoint {
             };
         }
         if path.extension().is_some_and(|extension| extension == "safetensors") {
-            let folder = path.parent().filter(|folder| folder.join(folder::CONFIG).is_file());
-            return match folder {
-                Some(folder) => Self::open_folder(folder),
-                None => Err(Error::file(
-                    path,
-                    format!("expected {} beside it, found none", folder::CONFIG),
-                    "put the model's configuration there",
-                )),
-            };
+            return Self::open_folder(folder::of_weights(path)?);
         }
         let file = Arc::new(Mapped::open(path)?);
         let mut listing = Listing::default();

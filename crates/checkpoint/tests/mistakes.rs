@@ -41,6 +41,13 @@ fn shards(index: &str, first: &[Tensor]) -> String {
     mistake(&files, "")
 }
 
+/// The snapshot of the calling test.
+macro_rules! check {
+    ($text:expr) => {
+        insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!($text) })
+    };
+}
+
 fn shown(cases: Vec<(&str, String)>) -> String {
     let mut text = String::new();
     for (name, mistake) in cases {
@@ -57,10 +64,14 @@ fn one(dtype: &str, shape: &str, offsets: &str) -> String {
 fn of_folders() {
     let config = |text: &str| mistake(&[("config.json", text.into()), ("model.safetensors", Vec::new())], "");
     let good = safetensors(&[("a", "F32", &[1], 4)]);
-    insta::assert_snapshot!(shown(vec![
+    check!(shown(vec![
         ("nothing there", mistake(&[], "absent")),
         ("empty folder", mistake(&[], "")),
         ("no configuration", mistake(&[("model.safetensors", good.clone())], "model.safetensors")),
+        (
+            "weights by another name",
+            mistake(&[("config.json", b"{}".to_vec()), ("x.safetensors", good.clone())], "x.safetensors")
+        ),
         ("configuration cut", config("{\"a\": ")),
         ("configuration no object", config("[1]")),
         ("no weights", mistake(&[("config.json", b"{}".to_vec())], "")),
@@ -95,7 +106,7 @@ fn of_safetensors() {
     cut.truncate(cut.len() - 3);
     let twice = r#"{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"w":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#;
     let shared = r#"{"v":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"w":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#;
-    insta::assert_snapshot!(shown(vec![
+    check!(shown(vec![
         ("shorter than a header", weights(vec![1, 2, 3])),
         ("header longer than the file", weights([1000u64.to_le_bytes(), [0; 8]].concat())),
         ("header of absurd length", weights([u64::MAX.to_le_bytes(), [0; 8]].concat())),
@@ -130,7 +141,7 @@ fn of_gguf_files() {
         let file = plain().build();
         mistake(&[("m.gguf", file[..file.len() - bytes].to_vec())], "m.gguf")
     };
-    insta::assert_snapshot!(shown(vec![
+    check!(shown(vec![
         ("version 1", version(1)),
         ("big-endian", version(3u32.swap_bytes())),
         ("version of the future", version(9)),
@@ -174,7 +185,7 @@ fn of_tokenizers_in_gguf_files() {
     let merges = |merges: &[&str]| bytes("gpt-2").entry("tokenizer.ggml.merges", Meta::Texts(merges.to_vec()));
     let scores =
         |scores: Vec<f32>| tokens(model("llama"), &["a", "b"]).entry("tokenizer.ggml.scores", Meta::Floats(scores));
-    insta::assert_snapshot!(shown(vec![
+    check!(shown(vec![
         ("none", gguf(plain())),
         ("of another kind", gguf(tokens(model("bert"), &["a"]))),
         ("no tokens", gguf(model("gpt2"))),
@@ -212,7 +223,7 @@ fn of_llama2c_files() {
     let pieces = [("he", 0.0), ("h", 0.0), ("e", 0.0)];
     let mut damaged = llama2c_vocabulary(&pieces);
     damaged[8] = 200;
-    insta::assert_snapshot!(shown(vec![
+    check!(shown(vec![
         ("header cut", model(vec![0; 20])),
         ("a later version", model(fields([0x616b_3432, 1, 0, 0, 0, 0, 0]))),
         ("no layers", model(fields([8, 4, 0, 4, 2, 3, 5]))),
@@ -245,7 +256,7 @@ fn of_tensors_and_embeddings_that_do_not_fit() {
         ("tokenizer", checkpoint.tokenizer().unwrap().fits(100).unwrap_err()),
     ];
     let clean = |text: String| text.replace(&*folder.path().to_string_lossy(), "FOLDER");
-    insta::assert_snapshot!(shown(cases.into_iter().map(|(name, error)| (name, clean(error.to_string()))).collect()));
+    check!(shown(cases.into_iter().map(|(name, error)| (name, clean(error.to_string()))).collect()));
 }
 
 #[test]
@@ -266,7 +277,7 @@ fn of_names() {
     let alone = error("org/name", hub(false, "http://127.0.0.1:1"));
     let (before, after) = alone.split_once("can't be reached (").unwrap();
     let (_, after) = after.split_once("): ").unwrap();
-    insta::assert_snapshot!(shown(vec![
+    check!(shown(vec![
         ("neither file nor name", error("no such file", hub(true, ""))),
         ("offline", offline),
         ("no network", format!("{before}can't be reached (WHY): {after}")),
