@@ -1,5 +1,7 @@
 //! Each format is read as written: names, types, shapes and bytes; and damaged files are refused, not read past.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{Gguf, Meta, Tensor, safetensors, with_header};

@@ -1,5 +1,7 @@
 //! What each mistake reads like: every text names the file, the place, what was expected, what was found, what to do.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{Gguf, Meta, Tensor, llama2c, llama2c_vocabulary, safetensors, with_header};

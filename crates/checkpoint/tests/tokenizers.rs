@@ -1,5 +1,7 @@
 //! Tokenizers from each kind of file: ids, round trips, special tokens as text, beginning and end.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{Gguf, Meta};

@@ -1,6 +1,6 @@
 //! Small files of each format, made by hand: what the readers are tested with and what fuzzing starts from.
 
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub)]
 
 use serde_json::json;
 use std::collections::BTreeMap;
