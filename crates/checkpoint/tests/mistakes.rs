@@ -62,6 +62,13 @@ fn one(dtype: &str, shape: &str, offsets: &str) -> String {
     format!(r#"{{"w":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}}}"#)
 }
 
+/// A folder with this `tokenizer.json`.
+fn tokenizer(text: &str) -> String {
+    let weights = safetensors(&[("a", "F32", &[1], 4)]);
+    let files = [("config.json", b"{}".to_vec()), ("model.safetensors", weights), ("tokenizer.json", text.into())];
+    mistake(&files, "")
+}
+
 #[test]
 fn of_folders() {
     let config = |text: &str| mistake(&[("config.json", text.into()), ("model.safetensors", Vec::new())], "");
@@ -92,12 +99,11 @@ fn of_folders() {
             "tensor not in its shard",
             shards(r#"{"weight_map":{"a":"1.safetensors","b":"1.safetensors"}}"#, &[("a", "F32", &[1], 4)]),
         ),
+        ("tokenizer no tokenizer", tokenizer("{}")),
+        // Found by fuzzing: the library panics on a decoder that is no object.
         (
-            "tokenizer no tokenizer",
-            mistake(
-                &[("config.json", b"{}".to_vec()), ("model.safetensors", good), ("tokenizer.json", b"{}".to_vec())],
-                "",
-            ),
+            "tokenizer that the library fails on",
+            tokenizer(r#"{"decoder":5,"model":{"type":"BPE","vocab":{},"merges":[]}}"#)
         ),
     ]));
 }

@@ -8,7 +8,10 @@ use crate::{
 };
 use saltus_lm::TokenId;
 use serde_json::Value;
-use std::path::Path;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
 use tokenizers::{
     AddedToken, ModelWrapper, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer,
     models::bpe::BPE,
@@ -53,15 +56,16 @@ impl Pipeline {
         {
             return Err(saltus_lm::Error::NoToken { text: c.into(), at });
         }
-        self.ids(text, false).map_err(|e| saltus_lm::Error::Other(format!("the tokenizer failed on a text: {e}")))
+        let refused = |e| saltus_lm::Error::Other(format!("the tokenizer failed on a text ({e}): check its file"));
+        self.ids(text, false).map_err(refused)
     }
 
     fn ids(&self, text: &str, special: bool) -> Result<Vec<TokenId>, tokenizers::Error> {
-        Ok(self.inner.encode_fast(text, special)?.get_ids().to_vec())
+        guarded(|| Ok(self.inner.encode_fast(text, special)?.get_ids().to_vec()))
     }
 
     pub(super) fn decode(&self, tokens: &[TokenId]) -> String {
-        self.inner.decode(tokens, false).unwrap_or_else(|_| "\u{fffd}".repeat(tokens.len()))
+        guarded(|| self.inner.decode(tokens, false)).unwrap_or_else(|_| "\u{fffd}".repeat(tokens.len()))
     }
 
     /// One more than the largest token.
@@ -81,6 +85,12 @@ impl Pipeline {
         let before = (0..=extra).find(|&at| full[at..].starts_with(&plain)).unwrap_or(extra);
         Ok((full[..before].to_vec(), full.get(before + plain.len()..).unwrap_or_default().to_vec()))
     }
+}
+
+/// The crate panics on some files that are no tokenizers, and on text with some that hardly are (found by fuzzing): a
+/// file from anyone must not end the program.
+fn guarded<T>(work: impl FnOnce() -> Result<T, tokenizers::Error>) -> Result<T, tokenizers::Error> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("a fault inside the `tokenizers` library".into()))
 }
 
 fn byte_level(step: &PreTokenizerWrapper) -> bool {
@@ -131,7 +141,7 @@ impl FileTokenizer {
             let problem = format!("expected a tokenizer as Hugging Face's `tokenizers` writes it, found {e}");
             Error::file(path, problem, MAKE_IT)
         };
-        let pipeline = Pipeline::new(Tokenizer::from_bytes(&bytes).map_err(refused)?).map_err(refused)?;
+        let pipeline = guarded(|| Pipeline::new(Tokenizer::from_bytes(&bytes)?)).map_err(refused)?;
         let (before, after) = pipeline.around().map_err(refused)?;
         Ok(FileTokenizer {
             path: path.into(),
@@ -184,6 +194,10 @@ pub(super) struct ByteLevelParts {
 
 /// Byte-level byte-pair encoding, as GPT-2's.
 pub(super) fn byte_level_pipeline(parts: ByteLevelParts) -> Result<Pipeline, tokenizers::Error> {
+    guarded(|| byte_level_tokenizer(parts))
+}
+
+fn byte_level_tokenizer(parts: ByteLevelParts) -> Result<Pipeline, tokenizers::Error> {
     let vocabulary: tokenizers::models::bpe::Vocab =
         parts.vocabulary.into_iter().enumerate().map(|(id, text)| (text, id as u32)).collect();
     let bpe = BPE::builder().vocab_and_merges(vocabulary, parts.merges).ignore_merges(parts.whole_words).build()?;
