@@ -13,12 +13,6 @@ const SHAPES: [(&str, u32); 3] = [("xs", 5), ("s", 5), ("m", 12)];
 /// Odd, so that the median is a measured value.
 const ROUNDS: usize = 5;
 
-/// One measured run.
-struct Run {
-    tokens_per_s: f64,
-    reported: Value,
-}
-
 /// Prints one line for each shape: medians over the rounds, the ratio the median of the rounds' ratios.
 pub(crate) fn train(json: bool) -> Result {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -29,17 +23,18 @@ pub(crate) fn train(json: bool) -> Result {
     for (shape, seconds) in SHAPES {
         let words = format!("--shape {shape} --seconds {seconds} --threads {threads}");
         let (mut ours, mut theirs, mut ratios, mut torch) = (Vec::new(), Vec::new(), Vec::new(), Value::Null);
+        let (mut peaks, mut shares) = (Vec::new(), Vec::new());
         for round in 1..=ROUNDS {
             let own = measure(Command::new(&saltus).args(words.split(' ')))?;
             let peer = measure(python::script("bench_train.py")?.args(words.split(' ')))?;
-            eprintln!(
-                "{shape}, round {round} of {ROUNDS}: Saltus {:.0}, PyTorch {:.0} tokens/s",
-                own.tokens_per_s, peer.tokens_per_s
-            );
-            ours.push(own.tokens_per_s);
-            theirs.push(peer.tokens_per_s);
-            ratios.push(own.tokens_per_s / peer.tokens_per_s);
-            torch = peer.reported["torch"].clone();
+            let (own_speed, peer_speed) = (number(&own, "tokens_per_s")?, number(&peer, "tokens_per_s")?);
+            eprintln!("{shape}, round {round} of {ROUNDS}: Saltus {own_speed:.0}, PyTorch {peer_speed:.0} tokens/s");
+            ours.push(own_speed);
+            theirs.push(peer_speed);
+            ratios.push(own_speed / peer_speed);
+            torch = peer["torch"].clone();
+            peaks.push(number(&own, "fma_peak_gflops_measured")?);
+            shares.push(number(&own, "share_of_peak")?);
         }
         let line = json!({
             "shape": shape,
@@ -48,6 +43,8 @@ pub(crate) fn train(json: bool) -> Result {
             "ratio": hundredths(median(&mut ratios)),
             "ratio_low": hundredths(ratios[0]),
             "ratio_high": hundredths(ratios[ROUNDS - 1]),
+            "share_of_peak": hundredths(median(&mut shares)),
+            "fma_peak_gflops_measured": median(&mut peaks).round(),
             "threads": threads,
             "rounds": ROUNDS,
             "torch": torch,
@@ -56,24 +53,30 @@ pub(crate) fn train(json: bool) -> Result {
             println!("{line}");
         } else {
             println!(
-                "{shape:>2}  Saltus {:>7}  PyTorch {:>7} tokens/s  ratio {} ({} to {})",
+                "{shape:>2}  Saltus {:>7}  PyTorch {:>7} tokens/s  ratio {} ({} to {}), {} of the FMA peak of {} GFLOP/s",
                 line["saltus_tokens_per_s"],
                 line["torch_tokens_per_s"],
                 line["ratio"],
                 line["ratio_low"],
-                line["ratio_high"]
+                line["ratio_high"],
+                line["share_of_peak"],
+                line["fma_peak_gflops_measured"]
             );
         }
     }
     Ok(())
 }
 
-fn measure(command: &mut Command) -> Result<Run> {
+/// What one run reports: the JSON of its last line.
+fn measure(command: &mut Command) -> Result<Value> {
     let text = shell::output(command)?;
     let line = text.lines().rfind(|line| line.starts_with('{')).unwrap_or_default();
-    let reported: Value = serde_json::from_str(line).map_err(|e| format!("no JSON in {text:?}: {e}"))?;
-    let tokens_per_s = reported["tokens_per_s"].as_f64().ok_or_else(|| format!("no tokens_per_s in {line}"))?;
-    Ok(Run { tokens_per_s, reported })
+    serde_json::from_str(line).map_err(|e| format!("no JSON in {text:?}: {e}"))
+}
+
+/// A number that a run reported.
+fn number(reported: &Value, name: &str) -> Result<f64> {
+    reported[name].as_f64().ok_or_else(|| format!("no {name} in {reported}"))
 }
 
 /// Another busy process makes PyTorch's threads wait for each other and so flatters Saltus: say it.
