@@ -1,10 +1,11 @@
-//! Automation of the project: `cargo xtask check | bench | conformance`.
+//! Automation of the project: `cargo xtask check | bench | fuzz | conformance`.
 
 mod architecture;
 mod bench;
 mod check;
 mod conformance;
 mod deny;
+mod fuzz;
 mod kill;
 mod law;
 mod python;
@@ -18,6 +19,9 @@ cargo xtask COMMAND
 
   check [--fix]              format, lints, docs, architecture, size limits, dependencies
   bench train [--json]       training speed beside PyTorch eager on the shapes xs, s, m
+  fuzz [--minutes N] [TARGET...]
+                             hostile model files for N minutes (1) each; targets:
+                             safetensors, gguf, config, tokenizer, llama2c
   conformance [PART...]      agreement with other programs and with itself; parts:
                              torch, law, records, kill, page (all of them when none is named)
 
@@ -32,6 +36,8 @@ fn main() -> ExitCode {
         ["check", "--fix"] => check::run(true),
         ["bench", "train"] => bench::train(false),
         ["bench", "train", "--json"] => bench::train(true),
+        ["fuzz", "--minutes", minutes, targets @ ..] => fuzz::run(minutes, targets),
+        ["fuzz", targets @ ..] => fuzz::run("1", targets),
         ["conformance", parts @ ..] => conformance::run(parts),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
