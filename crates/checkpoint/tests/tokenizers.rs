@@ -146,6 +146,38 @@ fn beginning_and_end_are_as_the_files_say() {
     assert_eq!(silent.beginning(), beginning(1, false));
 }
 
+/// WordPiece, as BERT's: text between two special tokens, letters made small, what is unknown one token.
+#[test]
+fn bert_has_a_beginning_and_an_end_and_changes_its_text() {
+    let vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "hello", "wor", "##ld"];
+    let ids: std::collections::BTreeMap<_, _> = vocabulary.iter().enumerate().map(|(id, text)| (text, id)).collect();
+    let special = |id: usize| {
+        serde_json::json!({ "id": id, "content": vocabulary[id], "single_word": false, "lstrip": false,
+                            "rstrip": false, "normalized": false, "special": true })
+    };
+    let json = serde_json::json!({
+        "version": "1.0", "truncation": { "direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0 },
+        "padding": { "strategy": { "Fixed": 9 }, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
+                     "pad_type_id": 0, "pad_token": "[PAD]" },
+        "added_tokens": [special(2), special(3)],
+        "normalizer": { "type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+                        "strip_accents": null, "lowercase": true },
+        "pre_tokenizer": { "type": "BertPreTokenizer" },
+        "post_processor": { "type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2] },
+        "decoder": { "type": "WordPiece", "prefix": "##", "cleanup": false },
+        "model": { "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+                   "max_input_chars_per_word": 100, "vocab": ids }
+    });
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), json.to_string()).unwrap();
+    let tokenizer = FileTokenizer::from_json(file.path()).unwrap();
+    // Neither cut to the file's length nor padded to it.
+    assert_eq!(tokenizer.encode("Hello WORLD, hello").unwrap(), [4, 5, 6, 1, 4]);
+    assert_eq!(tokenizer.decode(&[4, 5, 6]), "hello world");
+    assert_eq!(tokenizer.beginning(), Some(Beginning { token: 2, added: true }));
+    assert_eq!((tokenizer.end(), tokenizer.special("[SEP]")), (&[3][..], Some(3)));
+}
+
 #[test]
 fn the_identity_is_the_tokenizer_alone() {
     let with =
