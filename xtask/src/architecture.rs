@@ -27,7 +27,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("law", "stats"),
     ("report", ""),
     ("study", "lm record corpus transformer train task eval emergence law report stats"),
-    ("saltus", "study report"),
+    ("saltus", "study report checkpoint transformer lm"),
 ];
 
 /// Rooms that may not know the disk.

@@ -46,11 +46,67 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FOLDER")]
         out: Option<PathBuf>,
     },
+    /// Look at models in files: a folder, a GGUF or llama2.c file, or a name on the Hugging Face Hub
+    #[command(subcommand)]
+    Models(Models),
     /// Print shell completions
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Models {
+    /// Print what a model is: architecture, parameters, context, tokenizer, storage, memory, hash
+    Show {
+        /// A folder, a file, or a name such as `EleutherAI/pythia-70m@step3000`
+        model: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a model continue a prompt
+    Ask(AskArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AskArguments {
+    /// A folder, a file, or a name such as `EleutherAI/pythia-70m@step3000`
+    pub(crate) model: String,
+    /// The text to continue
+    pub(crate) prompt: String,
+    /// At most so many tokens
+    #[arg(long, default_value_t = 64)]
+    pub(crate) tokens: usize,
+    /// 0: the most probable token each time; higher: more chance
+    #[arg(long, default_value_t = 0.0, value_parser = temperature)]
+    pub(crate) temperature: f32,
+    /// Choose among the so many most probable tokens [0: all]
+    #[arg(long, default_value_t = 0)]
+    pub(crate) top_k: usize,
+    /// Choose among the tokens that together have this share of the probability
+    #[arg(long, default_value_t = 1.0, value_parser = share)]
+    pub(crate) top_p: f32,
+    /// The same seed chooses the same tokens
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Stop before this text; may be given more than once
+    #[arg(long)]
+    pub(crate) stop: Vec<String>,
+    /// Print JSON: text, tokens, log-probabilities
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn temperature(text: &str) -> Result<f32, String> {
+    let value: f32 = text.parse().map_err(|e| format!("{e}"))?;
+    if (0.0..=100.0).contains(&value) { Ok(value) } else { Err("give a number from 0 to 100".into()) }
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    let value: f32 = text.parse().map_err(|e| format!("{e}"))?;
+    if value > 0.0 && value <= 1.0 { Ok(value) } else { Err("give a number above 0, at most 1".into()) }
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! The command line: reads arguments, runs studies, shows progress and results.
 
 mod arguments;
+mod models;
 mod progress;
 mod table;
 
@@ -37,6 +38,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::New { path, from, force } => new(&path, &from, force),
         Command::Status { study, out, json } => status(&study, out, json),
         Command::Report { study, out } => report(&study, out),
+        Command::Models(command) => models::dispatch(&command),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "saltus", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
@@ -99,6 +101,7 @@ fn available_cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// A value as JSON or as text.
 fn print<T: serde::Serialize>(json: bool, value: &T, text: impl Fn() -> String) -> Result<ExitCode> {
     match json {
         true => write_out(&(serde_json::to_string_pretty(value).into_diagnostic()? + "\n")),

@@ -148,6 +148,28 @@ impl Model {
         Some(pass.finish(stream, narrow))
     }
 
+    /// The lens (nostalgebraist 2020): the residual stream `[width, columns]` at any place as if it were the last one, to
+    /// logits `[vocabulary, columns]`; `columns` is a multiple of the block.
+    pub fn lens(&self, stream: &[f32], columns: usize) -> Vec<f32> {
+        let values = self.normed_for_head(stream, (columns, columns));
+        self.logits(&Hidden { values, columns, wanted: columns }, 0..columns)
+    }
+
+    /// The final norm and what else stands before the head.
+    fn normed_for_head(&self, stream: &[f32], columns: (usize, usize)) -> Vec<f32> {
+        let mut stream = match &self.norm {
+            Some(norm) => normed_by(norm, columns.0, stream),
+            None => stream.to_vec(),
+        };
+        if let Some((transform, norm)) = &self.transform {
+            let (mut x, mut y) = (vec![0.0; stream.len()], vec![0.0; stream.len()]);
+            transform.apply(columns, &stream, &mut x, Write::Set);
+            activate(compute_activation(self.config.architecture.mlp.activation), &x, &mut y);
+            stream = normed_by(norm, columns.0, &y);
+        }
+        stream
+    }
+
     /// Logits `[vocabulary, columns]` of some of the wanted tokens, `columns` being their number rounded up to whole
     /// blocks.
     pub fn logits(&self, hidden: &Hidden, range: Range<usize>) -> Vec<f32> {
@@ -417,17 +439,8 @@ impl Pass<'_, '_> {
         if !narrow {
             stream = self.pick(&stream);
         }
-        let columns = self.wanted.count;
-        if let Some(norm) = &model.norm {
-            stream = normed_by(norm, columns, &stream);
-        }
-        if let Some((transform, norm)) = &model.transform {
-            let (mut x, mut y) = (vec![0.0; stream.len()], vec![0.0; stream.len()]);
-            transform.apply(self.wanted.pair(), &stream, &mut x, Write::Set);
-            activate(compute_activation(model.config.architecture.mlp.activation), &x, &mut y);
-            stream = normed_by(norm, columns, &y);
-        }
-        Hidden { values: stream, columns, wanted: self.picked.len() }
+        let values = model.normed_for_head(&stream, self.wanted.pair());
+        Hidden { values, columns: self.wanted.count, wanted: self.picked.len() }
     }
 }
 
@@ -453,3 +466,6 @@ fn compute_activation(activation: Activation) -> saltus_compute::Activation {
         Activation::Relu => saltus_compute::Activation::Relu,
     }
 }
+
+#[cfg(test)]
+mod tests;
