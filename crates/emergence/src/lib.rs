@@ -37,9 +37,9 @@
 //!
 //! Simulated ladders of 8 sizes x 3 seeds x 200 items, delta and alpha .05, 60 to 80 ladders for each truth
 //! (`tests/calibration.rs` and `tests/coverage.rs` print the tables). Over 18 flat and smooth truths, 2% are named
-//! emergent (at the edge of smooth, where the test has its level, 2 to 12% by truth) and .2% bent. A jump within a factor
+//! emergent (at the edge of smooth, where the test should have its level, 2 to 12% by truth) and .1% bent. A jump within a factor
 //! of 2 of scale is named emergent in all, one within a factor of 5 in 58%, never anything else but undetermined; a U of
-//! proportions in 68%, of a loss in all. The 95% intervals of points hold the truth in 93 to 97%, but in 86% (at one size
+//! proportions in 98%, of a loss in all. The 95% intervals of points hold the truth in 93 to 97%, but in 86% (at one size
 //! 56%) if seeds are all-or-none over a wide stretch of scale: where one model in twenty fails, three seeds do not show
 //! it. Threshold intervals hold the true crossing in all, and in two thirds of those all-or-none cases.
 
