@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use saltus_eval::{Error, Metric, Value, measure, values};
-use saltus_lm::{self as lm, Capabilities, GenerateRequest, Generation, LanguageModel, Score, ScoreRequest, TokenId, Tokenizer};
+use saltus_lm::{
+    self as lm, Capabilities, GenerateRequest, Generation, LanguageModel, Score, ScoreRequest, TokenId, Tokenizer,
+};
 use saltus_record::{ModelKey, Outcome, Record};
 use saltus_task::{Candidate, Generate, Question, QuestionSet, Style};
 use std::sync::Mutex;

@@ -43,8 +43,7 @@ fn cases() -> [(&'static str, Config); 4] {
         architecture: Architecture::llama(8, 1000.0, 1e-5),
     };
     let grouped = Config { kv_heads: 2, ..base.clone() };
-    let tied =
-        Config { tied_embedding: true, architecture: Architecture::llama(8, 10_000.0, 1e-5), ..base.clone() };
+    let tied = Config { tied_embedding: true, architecture: Architecture::llama(8, 10_000.0, 1e-5), ..base.clone() };
     let narrow_heads = Config {
         head_dim: 4,
         kv_heads: 1,
