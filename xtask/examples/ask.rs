@@ -1,69 +1,117 @@
 //! What a model answers, for comparison with another implementation.
-//! `cargo run --release -p xtask --example ask -- MODEL < requests.json > answers.json`
+//! `cargo run --release -p xtask --example ask -- MODEL LOGITS < requests.json > answers.json`
 //!
-//! Reads `{"texts": [..], "logits": [[token, ..], ..], "segments": [..], "greedy": [{"context": [..], "max_tokens": n}]}`,
-//! each of them optional, and writes `{"tokens": [[..], ..], "logits": [[[..] each position], ..], "greedy": [[..], ..]}`.
+//! Reads [`Requests`], each of them optional, and writes `{"tokens": [[..], ..], "greedy": [[..], ..],
+//! "greedy_texts": [..], "logprobs": [[..], ..], "seconds": s}`, the seconds being those of `logprobs`. The logits go
+//! to the file LOGITS: little-endian f32, `[row][position][token]`.
 
 use saltus_checkpoint::Checkpoint;
-use saltus_lm::{GenerateRequest, LanguageModel, Sampling, TokenId, Tokenizer};
+use saltus_lm::{GenerateRequest, LanguageModel, Sampling, ScoreRequest, TokenId};
 use saltus_transformer::{Cache, Chunk, LocalModel, Model, NoTaps, Overflow};
 use serde::Deserialize;
-use std::{error::Error, io, path::Path, sync::Arc};
+use std::{
+    error::Error,
+    fs::File,
+    io::{self, BufWriter, Write},
+    path::Path,
+    sync::Arc,
+    time::Instant,
+};
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Requests {
+    /// To be made into tokens.
     #[serde(default)]
     texts: Vec<String>,
+    /// Rows whose logits are wanted at every position.
     #[serde(default)]
     logits: Vec<Vec<TokenId>>,
-    /// For each of `logits` the segment of its tokens.
+    /// For each of `logits` the segment of its tokens; none: 0.
     #[serde(default)]
     segments: Vec<usize>,
+    /// `logits` are computed in one pass, not in one for each row.
+    #[serde(default)]
+    together: bool,
+    /// Contexts to be continued by the most probable tokens.
     #[serde(default)]
     greedy: Vec<Greedy>,
+    /// Rows whose log-probabilities are wanted, from their second token on.
+    #[serde(default)]
+    score: Vec<Vec<TokenId>>,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Greedy {
     context: Vec<TokenId>,
     max_tokens: usize,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let path = std::env::args().nth(1).ok_or("give a model")?;
+    let mut arguments = std::env::args().skip(1);
+    let (Some(path), Some(to)) = (arguments.next(), arguments.next()) else {
+        return Err("give MODEL and LOGITS".into());
+    };
     let requests: Requests = serde_json::from_reader(io::stdin())?;
     let checkpoint = Arc::new(Checkpoint::open(Path::new(&path))?);
     let model = Model::open(Arc::clone(&checkpoint))?;
-    let segment = |i: usize| requests.segments.get(i).copied().unwrap_or(0);
-    let logits: Vec<_> =
-        requests.logits.iter().enumerate().map(|(i, row)| all_logits(&model, row, segment(i))).collect();
-    let mut tokens = Vec::new();
-    let mut greedy = Vec::new();
-    if !requests.texts.is_empty() || !requests.greedy.is_empty() {
-        let tokenizer = Arc::new(checkpoint.tokenizer()?);
-        tokens = requests.texts.iter().map(|text| tokenizer.encode(text)).collect::<Result<Vec<_>, _>>()?;
-        let model = LocalModel::of(model, tokenizer, Overflow::Refuse);
-        let ask = |greedy: &Greedy| GenerateRequest {
-            context: greedy.context.clone(),
-            max_tokens: greedy.max_tokens,
-            stop: Vec::new(),
-            stop_text: Vec::new(),
-            sampling: Sampling::Greedy,
-        };
-        let asked: Vec<_> = requests.greedy.iter().map(ask).collect();
-        greedy = model.generate(&asked)?.into_iter().map(|answer| answer.tokens).collect();
-    }
-    let answers = serde_json::json!({ "tokens": tokens, "logits": logits, "greedy": greedy });
+    write_logits(&model, &requests, File::create(to)?)?;
+    let answers = if requests.texts.is_empty() && requests.greedy.is_empty() && requests.score.is_empty() {
+        serde_json::json!({})
+    } else {
+        let tokenizer = checkpoint.tokenizer()?;
+        tokenizer.fits(model.config().vocabulary)?;
+        say(&LocalModel::of(model, Arc::new(tokenizer), Overflow::Refuse), requests)?
+    };
     Ok(serde_json::to_writer(io::stdout(), &answers)?)
 }
 
-/// `[position][token]`
-fn all_logits(model: &Model, tokens: &[TokenId], segment: usize) -> Vec<Vec<f32>> {
-    let mut cache = Cache::new(model.config(), Cache::pages_of(tokens.len()));
-    let mut sequence = cache.begin();
-    let mut chunk = [Chunk { sequence: &mut sequence, tokens, wanted: 0..tokens.len(), segment }];
-    let Some(hidden) = model.forward(&mut chunk, &mut cache, &mut NoTaps) else { return Vec::new() };
-    let logits = model.logits(&hidden, 0..tokens.len());
-    let columns = tokens.len().next_multiple_of(16);
-    (0..tokens.len()).map(|t| logits.iter().skip(t).step_by(columns).copied().collect()).collect()
+/// What a model with a tokenizer answers.
+fn say(model: &LocalModel, requests: Requests) -> Result<serde_json::Value, Box<dyn Error>> {
+    let tokens = requests.texts.iter().map(|text| model.tokenizer().encode(text)).collect::<Result<Vec<_>, _>>()?;
+    let generate = |greedy: Greedy| GenerateRequest {
+        context: greedy.context,
+        max_tokens: greedy.max_tokens,
+        stop: Vec::new(),
+        stop_text: Vec::new(),
+        sampling: Sampling::Greedy,
+    };
+    let asked: Vec<_> = requests.greedy.into_iter().map(generate).collect();
+    let (greedy, texts): (Vec<_>, Vec<_>) = model.generate(&asked)?.into_iter().map(|a| (a.tokens, a.text)).unzip();
+    let score = |row: Vec<TokenId>| ScoreRequest { context: row[..1].to_vec(), continuation: row[1..].to_vec() };
+    let asked: Vec<_> = requests.score.into_iter().map(score).collect();
+    let begin = Instant::now();
+    let logprobs: Vec<_> = model.score(&asked)?.into_iter().map(|score| score.logprobs).collect();
+    let seconds = begin.elapsed().as_secs_f64();
+    Ok(serde_json::json!({
+        "tokens": tokens, "greedy": greedy, "greedy_texts": texts, "logprobs": logprobs, "seconds": seconds
+    }))
+}
+
+fn write_logits(model: &Model, requests: &Requests, file: File) -> Result<(), Box<dyn Error>> {
+    let rows: Vec<(&[TokenId], usize)> = (0..)
+        .zip(&requests.logits)
+        .map(|(i, row)| (&row[..], requests.segments.get(i).copied().unwrap_or(0)))
+        .collect();
+    let mut file = BufWriter::new(file);
+    for rows in rows.chunks(if requests.together { rows.len().max(1) } else { 1 }) {
+        let pages = rows.iter().map(|(tokens, _)| Cache::pages_of(tokens.len())).sum();
+        let mut cache = Cache::new(model.config(), pages);
+        let mut sequences: Vec<_> = rows.iter().map(|_| cache.begin()).collect();
+        let chunk = |((tokens, segment), sequence)| {
+            let (tokens, segment): (&[TokenId], usize) = (tokens, segment);
+            Chunk { sequence, tokens, wanted: 0..tokens.len(), segment }
+        };
+        let mut chunks: Vec<_> = rows.iter().copied().zip(&mut sequences).map(chunk).collect();
+        let hidden = model.forward(&mut chunks, &mut cache, &mut NoTaps).ok_or("the cache has no room")?;
+        let columns = hidden.wanted().next_multiple_of(16);
+        let logits = model.logits(&hidden, 0..hidden.wanted());
+        for position in 0..hidden.wanted() {
+            for logit in logits.iter().skip(position).step_by(columns) {
+                file.write_all(&logit.to_le_bytes())?;
+            }
+        }
+    }
+    Ok(file.flush()?)
 }
