@@ -18,77 +18,105 @@ fn half_at(block: &[u8], at: usize) -> f32 {
     half(u16::from_le_bytes([block[at], block[at + 1]]))
 }
 
+/// Every block of `bytes` to its numbers. A macro, because a function that is passed along is not inlined into the
+/// instruction set chosen outside.
+macro_rules! blocks {
+    ($bytes:ident, $to:ident, $read:ident, $size:literal, $numbers:literal) => {
+        for (to, block) in $to.as_chunks_mut::<$numbers>().0.iter_mut().zip($bytes.as_chunks::<$size>().0) {
+            $read(block, to);
+        }
+    };
+}
+
 #[inline(always)]
 pub(super) fn expand(format: Format, bytes: &[u8], to: &mut [f32]) {
     match format {
-        Format::F32 => each::<4>(bytes, to, f32::from_le_bytes),
-        Format::F16 => each::<2>(bytes, to, |b| half(u16::from_le_bytes(b))),
-        Format::BF16 => each::<2>(bytes, to, |b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)),
-        Format::Q4_0 => blocks::<18, 32>(bytes, to, q4_0),
-        Format::Q4_1 => blocks::<20, 32>(bytes, to, q4_1),
-        Format::Q5_0 => blocks::<22, 32>(bytes, to, q5_0),
-        Format::Q5_1 => blocks::<24, 32>(bytes, to, q5_1),
-        Format::Q8_0 => blocks::<34, 32>(bytes, to, q8_0),
-        Format::Q2K => blocks::<84, 256>(bytes, to, q2_k),
-        Format::Q3K => blocks::<110, 256>(bytes, to, q3_k),
-        Format::Q4K => blocks::<144, 256>(bytes, to, q4_k),
-        Format::Q5K => blocks::<176, 256>(bytes, to, q5_k),
-        Format::Q6K => blocks::<210, 256>(bytes, to, q6_k),
+        Format::F32 => blocks!(bytes, to, single, 4, 1),
+        Format::F16 => blocks!(bytes, to, f16, 2, 1),
+        Format::BF16 => blocks!(bytes, to, bf16, 2, 1),
+        Format::Q4_0 => blocks!(bytes, to, q4_0, 18, 32),
+        Format::Q4_1 => blocks!(bytes, to, q4_1, 20, 32),
+        Format::Q5_0 => blocks!(bytes, to, q5_0, 22, 32),
+        Format::Q5_1 => blocks!(bytes, to, q5_1, 24, 32),
+        Format::Q8_0 => blocks!(bytes, to, q8_0, 34, 32),
+        Format::Q2K => blocks!(bytes, to, q2_k, 84, 256),
+        Format::Q3K => blocks!(bytes, to, q3_k, 110, 256),
+        Format::Q4K => blocks!(bytes, to, q4_k, 144, 256),
+        Format::Q5K => blocks!(bytes, to, q5_k, 176, 256),
+        Format::Q6K => blocks!(bytes, to, q6_k, 210, 256),
     }
 }
 
 #[inline(always)]
-fn each<const N: usize>(bytes: &[u8], to: &mut [f32], read: impl Fn([u8; N]) -> f32) {
-    for (to, bytes) in to.iter_mut().zip(bytes.as_chunks::<N>().0) {
-        *to = read(*bytes);
-    }
+fn single(block: &[u8; 4], to: &mut [f32; 1]) {
+    to[0] = f32::from_le_bytes(*block);
 }
 
 #[inline(always)]
-fn blocks<const BYTES: usize, const NUMBERS: usize>(
-    bytes: &[u8],
-    to: &mut [f32],
-    read: impl Fn(&[u8; BYTES], &mut [f32; NUMBERS]),
-) {
-    for (to, bytes) in to.as_chunks_mut::<NUMBERS>().0.iter_mut().zip(bytes.as_chunks::<BYTES>().0) {
-        read(bytes, to);
-    }
+fn f16(block: &[u8; 2], to: &mut [f32; 1]) {
+    to[0] = half(u16::from_le_bytes(*block));
+}
+
+#[inline(always)]
+fn bf16(block: &[u8; 2], to: &mut [f32; 1]) {
+    to[0] = f32::from_bits(u32::from(u16::from_le_bytes(*block)) << 16);
 }
 
 /// 32 numbers of 4 bits: the low halves first, then the high ones.
 #[inline(always)]
-fn nibbles(low_high: &[u8], to: &mut [f32; 32], number: impl Fn(u32, usize) -> f32) {
-    for j in 0..16 {
-        let byte = u32::from(low_high[j]);
-        to[j] = number(byte & 15, j);
-        to[j + 16] = number(byte >> 4, j + 16);
+fn nibbles(low_high: &[u8]) -> [i32; 32] {
+    let mut numbers = [0; 32];
+    let (low, high) = numbers.split_at_mut(16);
+    for ((low, high), byte) in low.iter_mut().zip(high).zip(low_high) {
+        *low = i32::from(byte & 15);
+        *high = i32::from(byte >> 4);
     }
+    numbers
+}
+
+/// The fifth bits of 32 numbers, in place.
+#[inline(always)]
+fn fifths(bits: [u8; 4]) -> [i32; 32] {
+    let bits = u32::from_le_bytes(bits);
+    let mut numbers = [0; 32];
+    for (j, number) in numbers.iter_mut().enumerate() {
+        *number = ((bits >> j & 1) << 4).cast_signed();
+    }
+    numbers
 }
 
 #[inline(always)]
 fn q4_0(block: &[u8; 18], to: &mut [f32; 32]) {
     let d = half_at(block, 0);
-    nibbles(&block[2..], to, |q, _| d * (q as i32 - 8) as f32);
+    for (to, q) in to.iter_mut().zip(nibbles(&block[2..])) {
+        *to = d * (q - 8) as f32;
+    }
 }
 
 #[inline(always)]
 fn q4_1(block: &[u8; 20], to: &mut [f32; 32]) {
     let (d, m) = (half_at(block, 0), half_at(block, 2));
-    nibbles(&block[4..], to, |q, _| d * q as f32 + m);
+    for (to, q) in to.iter_mut().zip(nibbles(&block[4..])) {
+        *to = d * q as f32 + m;
+    }
 }
 
 #[inline(always)]
 fn q5_0(block: &[u8; 22], to: &mut [f32; 32]) {
     let d = half_at(block, 0);
-    let fifth = u32::from_le_bytes([block[2], block[3], block[4], block[5]]);
-    nibbles(&block[6..], to, |q, j| d * ((q | (fifth >> j & 1) << 4) as i32 - 16) as f32);
+    let fifth = fifths([block[2], block[3], block[4], block[5]]);
+    for ((to, q), fifth) in to.iter_mut().zip(nibbles(&block[6..])).zip(fifth) {
+        *to = d * (q + fifth - 16) as f32;
+    }
 }
 
 #[inline(always)]
 fn q5_1(block: &[u8; 24], to: &mut [f32; 32]) {
     let (d, m) = (half_at(block, 0), half_at(block, 2));
-    let fifth = u32::from_le_bytes([block[4], block[5], block[6], block[7]]);
-    nibbles(&block[8..], to, |q, j| d * (q | (fifth >> j & 1) << 4) as f32 + m);
+    let fifth = fifths([block[4], block[5], block[6], block[7]]);
+    for ((to, q), fifth) in to.iter_mut().zip(nibbles(&block[8..])).zip(fifth) {
+        *to = d * (q + fifth) as f32 + m;
+    }
 }
 
 #[inline(always)]
