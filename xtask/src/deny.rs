@@ -15,6 +15,8 @@ const UNREACHED: &str = "failed to fetch advisory database";
 /// Fails on a licence, ban, source or advisory that deny.toml does not allow.
 pub(crate) fn check() -> Result {
     let program = install()?;
+    // Offline it must find the packages of every platform, of which a build downloads only its own.
+    shell::run(&mut shell::cargo("fetch --locked --quiet"))?;
     shell::run(deny(&program).args(["--offline", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"]))?;
     advisories(&program)
 }

@@ -31,7 +31,10 @@ fn a_grown_model_is_shown_and_broken_ones_are_refused() {
     assert!(text.contains("RMSNorm before") && text.contains("F32") && text.contains("without embeddings"), "{text}");
 
     // What a person does wrong.
-    insta::assert_snapshot!("not there", told(folder.path(), &saltus(folder.path(), &["models", "show", "nothing.gguf"])));
+    insta::assert_snapshot!(
+        "not there",
+        told(folder.path(), &saltus(folder.path(), &["models", "show", "nothing.gguf"]))
+    );
     fs::write(folder.path().join("text.gguf"), "no model").unwrap();
     insta::assert_snapshot!("no model", told(folder.path(), &saltus(folder.path(), &["models", "show", "text.gguf"])));
     let whole = fs::read(weights).unwrap();
@@ -42,7 +45,10 @@ fn a_grown_model_is_shown_and_broken_ones_are_refused() {
     fs::write(folder.path().join("short/model.safetensors"), &whole).unwrap();
     let other = fs::read_to_string(folder.path().join("short/config.json")).unwrap();
     fs::write(folder.path().join("short/config.json"), other.replace("\"llama\"", "\"mamba\"")).unwrap();
-    insta::assert_snapshot!("unknown family", told(folder.path(), &saltus(folder.path(), &["models", "show", "short"])));
+    insta::assert_snapshot!(
+        "unknown family",
+        told(folder.path(), &saltus(folder.path(), &["models", "show", "short"]))
+    );
     fs::write(folder.path().join("short/config.json"), other).unwrap();
     insta::assert_snapshot!(
         "no tokenizer",

@@ -1,3 +1,5 @@
+//! Formats against blocks made by hand, products against expanded weights.
+
 use super::*;
 use crate::check::numbers;
 
