@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy
 import torch
 
+MARGIN = 1e-3  # logits nearer to each other than this may be ranked either way
+NEAR = 0.1  # share of greedy tokens that may come after such a place
+
 wrong = []
 
 
@@ -40,6 +43,37 @@ def ask(model, vocabulary=None, **requests):
             numbers = torch.from_numpy(numpy.fromfile(file, "<f4").reshape(-1, vocabulary))
             answers["logits"] = numbers.split([len(row) for row in rows])
     return answers
+
+
+def equal_tokens(name, ours, theirs, logits):
+    """How many tokens of a greedy continuation are alike, up to where two of `logits` are too near to call."""
+    assert len(ours) == len(theirs) == len(logits)
+    for at, (a, b, logits) in enumerate(zip(ours, theirs, logits)):
+        if a != b:
+            first, second = logits[0].topk(2).values.tolist()
+            if first - second >= MARGIN:
+                wrong.append(f"{name}: greedy token {a}, not {b}, by a margin of {first - second:.3g}")
+            return at
+    return len(ours)
+
+
+def continue_greedily(model, context, count):
+    """What transformers' generate() says: tokens, and the logits of each."""
+    told = model.generate(
+        torch.tensor([context]), attention_mask=torch.ones(1, len(context)), do_sample=False, max_new_tokens=count,
+        min_new_tokens=count, pad_token_id=0, output_logits=True, return_dict_in_generate=True,
+    )  # fmt: skip
+    return told.sequences[0, len(context) :].tolist(), told.logits
+
+
+def check_greedy(name, model, path, contexts, count):
+    """Saltus continues all contexts side by side, transformers one after the other."""
+    answers = ask(path, greedy=[{"context": context, "max_tokens": count} for context in contexts])["greedy"]
+    assert len(answers) == len(contexts)
+    theirs = [continue_greedily(model, context, count) for context in contexts]
+    equal = [equal_tokens(name, ours, *told) for ours, told in zip(answers, theirs)]
+    share = 1 - sum(equal) / (count * len(contexts))
+    hold(name, f"share of {len(contexts)} x {count} greedy tokens not alike", share, NEAR)
 
 
 def relative(ours, theirs):

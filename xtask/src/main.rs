@@ -8,6 +8,7 @@ mod deny;
 mod fuzz;
 mod kill;
 mod law;
+mod models;
 mod python;
 mod shell;
 mod size;
@@ -23,7 +24,7 @@ cargo xtask COMMAND
                              hostile model files for N minutes (1) each; targets:
                              safetensors, gguf, config, tokenizer, llama2c
   conformance [PART...]      agreement with other programs and with itself; parts:
-                             torch, law, records, kill, page (all of them when none is named)
+                             torch, models, law, records, kill, page (all of them when none is named)
 
 The Python environment of `bench` and `conformance` (conformance/requirements.txt, about 6 GB with PyTorch) is made
 once, in the target folder. Inputs that are not in this repository are looked for in $SALTUS_SHARED, else ../shared.";

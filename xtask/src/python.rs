@@ -12,7 +12,7 @@ pub(crate) fn script(name: &str) -> Result<Command> {
 }
 
 /// The interpreter, after the packages were installed if they are not.
-fn environment() -> Result<PathBuf> {
+pub(crate) fn environment() -> Result<PathBuf> {
     let folder = shell::target().join("python");
     let python = folder.join("bin/python");
     let required = shell::read(&shell::root().join("conformance/requirements.txt"))?;

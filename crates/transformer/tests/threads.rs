@@ -1,0 +1,50 @@
+//! Answers have the same bits whatever the number of threads, also where these are more than the key heads.
+
+use saltus_random::Key;
+use saltus_transformer::{Architecture, Cache, Chunk, Config, Model, NoTaps, Weights};
+
+fn config(kv_heads: usize) -> Config {
+    Config {
+        vocabulary: 50,
+        context: 200,
+        width: 32,
+        layers: 2,
+        heads: 4,
+        kv_heads,
+        head_dim: 16,
+        mlp_hidden: 64,
+        tied_embedding: true,
+        architecture: Architecture::llama(16, 10_000.0, 1e-6),
+    }
+}
+
+/// Logits of rows that are long enough for attention to be shared between threads.
+fn logits(model: &Model, threads: usize) -> Vec<u32> {
+    let rows: Vec<Vec<u32>> = [200, 3, 150].iter().map(|n| (0..*n).map(|i| i * 7 % 50).collect()).collect();
+    let pages = rows.iter().map(|row| Cache::pages_of(row.len())).sum();
+    let mut cache = Cache::new(model.config(), pages);
+    let mut sequences: Vec<_> = rows.iter().map(|_| cache.begin()).collect();
+    let chunk = |(tokens, sequence)| {
+        let tokens: &Vec<u32> = tokens;
+        Chunk { sequence, tokens, wanted: 0..tokens.len(), segment: 0 }
+    };
+    let mut chunks: Vec<_> = rows.iter().zip(&mut sequences).map(chunk).collect();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let logits = pool.install(|| {
+        let hidden = model.forward(&mut chunks, &mut cache, &mut NoTaps).unwrap();
+        model.logits(&hidden, 0..hidden.wanted())
+    });
+    logits.iter().map(|x| x.to_bits()).collect()
+}
+
+#[test]
+fn threads_change_no_bit() {
+    for kv_heads in [1, 2, 4] {
+        let model = Model::from(Weights::init(&config(kv_heads), Key::new(3)));
+        let alone = logits(&model, 1);
+        assert!(alone.iter().all(|bits| f32::from_bits(*bits).is_finite()));
+        for threads in [2, 3, 8] {
+            assert_eq!(logits(&model, threads), alone, "{kv_heads} key heads, {threads} threads");
+        }
+    }
+}
