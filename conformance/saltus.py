@@ -59,9 +59,11 @@ def equal_tokens(name, ours, theirs, logits):
 
 def continue_greedily(model, context, count):
     """What transformers' generate() says: tokens, and the logits of each."""
+    # No token ends the text: Saltus was told of none. (`min_new_tokens` would forbid those tokens instead.)
+    model.generation_config.eos_token_id = None
     told = model.generate(
         torch.tensor([context]), attention_mask=torch.ones(1, len(context)), do_sample=False, max_new_tokens=count,
-        min_new_tokens=count, pad_token_id=0, output_logits=True, return_dict_in_generate=True,
+        pad_token_id=0, output_logits=True, return_dict_in_generate=True,
     )  # fmt: skip
     return told.sequences[0, len(context) :].tolist(), told.logits
 
