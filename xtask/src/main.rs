@@ -20,6 +20,7 @@ cargo xtask COMMAND
 
   check [--fix]              format, lints, docs, architecture, size limits, dependencies
   bench train [--json]       training speed beside PyTorch eager on the shapes xs, s, m
+  bench models               loading, scoring and generating beside transformers and llama.cpp (JSON)
   fuzz [--minutes N] [TARGET...]
                              hostile model files for N minutes (1) each; targets:
                              safetensors, gguf, config, tokenizer, llama2c
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         ["check", "--fix"] => check::run(true),
         ["bench", "train"] => bench::train(false),
         ["bench", "train", "--json"] => bench::train(true),
+        ["bench", "models"] => bench::models(),
         ["fuzz", "--minutes", minutes, targets @ ..] => fuzz::run(minutes, targets),
         ["fuzz", targets @ ..] => fuzz::run("1", targets),
         ["conformance", parts @ ..] => conformance::run(parts),

@@ -39,7 +39,7 @@ pub(crate) fn check() -> Result {
 }
 
 /// The folder of [`PACKAGES`], after they were installed if they are not.
-fn packages() -> Result<PathBuf> {
+pub(crate) fn packages() -> Result<PathBuf> {
     let folder = shell::target().join("models");
     // Written last, so that a broken installation is made again.
     let installed = folder.join("installed.txt");
