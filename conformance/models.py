@@ -149,10 +149,9 @@ def variants(model, folder):
     model.save_pretrained(folder / "f32")
     yield "F32", folder / "f32"
     for name, dtype in (("bf16", torch.bfloat16), ("f16", torch.float16)):
-        model.to(dtype).save_pretrained(folder / name)
+        # Each rounds the model as it was made.
+        open_reference(folder / "f32", type(model)).to(dtype).save_pretrained(folder / name)
         yield f"{name.upper()} weights", folder / name
-        model.to(torch.float32)
-    model = open_reference(folder / "f32", type(model))
     model.save_pretrained(folder / "shards", max_shard_size="60KB")
     assert len(list((folder / "shards").glob("*.safetensors"))) > 2
     yield "shards", folder / "shards"
