@@ -420,14 +420,15 @@ impl Pass<'_, '_> {
         };
         let products: usize =
             self.chunks.iter().zip(&columns.spans).map(|(c, span)| c.sequence.length() * span.len()).sum();
-        // Heads that share keys are weighed together.
+        // Heads that share keys are weighed together, unless there are fewer groups than threads.
         let group = heads.heads / heads.kv_heads;
+        let together = if heads.kv_heads >= rayon::current_num_threads() { group } else { 1 };
         if rayon::current_num_threads() == 1 || products * heads.heads * heads.head_dim < 1 << 20 {
             let parts = q.chunks(group * rows).zip(mixed.chunks_mut(group * rows)).enumerate();
             parts.for_each(|(i, part)| one((i * group, part)));
         } else {
-            let parts = q.par_chunks(group * rows).zip(mixed.par_chunks_mut(group * rows)).enumerate();
-            parts.for_each(|(i, part)| one((i * group, part)));
+            let parts = q.par_chunks(together * rows).zip(mixed.par_chunks_mut(together * rows)).enumerate();
+            parts.for_each(|(i, part)| one((i * together, part)));
         }
         mixed
     }

@@ -57,7 +57,7 @@ pub struct Reader<'a> {
     pub columns: Range<usize>,
     /// The position of each of those queries.
     pub positions: &'a [u32],
-    /// The query heads at work: whole groups that share a key head.
+    /// The query heads at work: whole groups that share a key head, or some heads of one group.
     pub heads: Range<usize>,
 }
 
@@ -110,7 +110,8 @@ struct Row {
 impl<T: Real> Work<'_, T> {
     #[inline(always)]
     fn run<S: Simd, const R: usize>(mut self, simd: S) {
-        let group = self.by.heads.heads / self.by.heads.kv_heads;
+        // Whole groups, or a part of one.
+        let group = (self.by.heads.heads / self.by.heads.kv_heads).min(self.reader.heads.len());
         let queries = self.reader.columns.len();
         let keys = self.reader.keys.next_multiple_of(PAGE);
         let mut scores = vec![T::ZERO; ROWS * keys];
@@ -397,8 +398,15 @@ mod tests {
             // One group of heads alone.
             let one = groups * heads.head_dim * queries;
             let mut part = vec![0.0; one];
+            let again = reader.clone();
             attention_paged(by, pool, Reader { heads: 0..groups, ..reader }, &q[..one], &mut part, &mut []);
             prop_assert_eq!(&part[..], &out[..one]);
+            // The last head alone.
+            let last = (heads.heads - 1) * heads.head_dim * queries;
+            let mut part = vec![0.0; q.len() - last];
+            let reader = Reader { heads: heads.heads - 1..heads.heads, ..again };
+            attention_paged(by, pool, reader, &q[last..], &mut part, &mut []);
+            prop_assert_eq!(&part[..], &out[last..]);
         }
     }
 
