@@ -7,7 +7,7 @@
 //! - `sparse.json`, the batch again, with only the first positions of each row scored: none, 1, 8, 16, 17, all;
 //! - `sparse/`, the gradient of the mean loss of that batch, saved as if it were a model.
 
-use saltus_lm::{LanguageModel, ScoreRequest, TokenId, Tokenizer};
+use saltus_lm::{LanguageModel, NoText, ScoreRequest, TokenId};
 use saltus_transformer::{IGNORE, LocalModel, Rows, Weights, Workspace, loss_and_gradient};
 use std::{error::Error, fs, path::Path, sync::Arc};
 
@@ -22,7 +22,7 @@ fn main() -> Outcome<()> {
         let weights = Weights::load(&case.join("model"))?;
         write_sparse(&weights, &rows, &case)?;
         let vocabulary = weights.config.vocabulary;
-        let model = LocalModel::new(weights, Arc::new(Numbers(vocabulary)));
+        let model = LocalModel::new(weights, Arc::new(NoText { vocabulary }));
         let logprobs = rows.iter().map(|row| after_each_position(&model, row)).collect::<Outcome<Vec<_>>>()?;
         write(&case.join("logprobs.json"), &logprobs)?;
     }
@@ -62,22 +62,4 @@ fn after_each_position(model: &LocalModel, row: &[TokenId]) -> Outcome<Vec<Vec<f
 
 fn write(path: &Path, logprobs: &[Vec<Vec<f32>>]) -> Outcome<()> {
     Ok(fs::write(path, serde_json::to_string(logprobs)?)?)
-}
-
-/// Tokens without text: the comparison is in tokens.
-struct Numbers(usize);
-
-impl Tokenizer for Numbers {
-    fn encode(&self, text: &str) -> Result<Vec<TokenId>, saltus_lm::Error> {
-        Err(saltus_lm::Error::NoToken { text: text.into(), at: 0 })
-    }
-    fn decode(&self, _: &[TokenId]) -> String {
-        String::new()
-    }
-    fn vocabulary(&self) -> usize {
-        self.0
-    }
-    fn identity(&self) -> String {
-        "numbers".into()
-    }
 }

@@ -22,32 +22,22 @@ pub(crate) fn train(json: bool) -> Result {
     warn_if_busy();
     for (shape, seconds) in SHAPES {
         let words = format!("--shape {shape} --seconds {seconds} --threads {threads}");
-        let (mut ours, mut theirs, mut ratios, mut torch) = (Vec::new(), Vec::new(), Vec::new(), Value::Null);
-        let (mut peaks, mut shares) = (Vec::new(), Vec::new());
-        for round in 1..=ROUNDS {
+        let rounds = in_turn(shape, ROUNDS, || {
             let own = measure(Command::new(&saltus).args(words.split(' ')))?;
-            let peer = measure(python::script("bench_train.py")?.args(words.split(' ')))?;
-            let (own_speed, peer_speed) = (number(&own, "tokens_per_s")?, number(&peer, "tokens_per_s")?);
-            eprintln!("{shape}, round {round} of {ROUNDS}: Saltus {own_speed:.0}, PyTorch {peer_speed:.0} tokens/s");
-            ours.push(own_speed);
-            theirs.push(peer_speed);
-            ratios.push(own_speed / peer_speed);
-            torch = peer["torch"].clone();
-            peaks.push(number(&own, "fma_peak_gflops_measured")?);
-            shares.push(number(&own, "share_of_peak")?);
-        }
+            Ok((own, measure(python::script("bench_train.py")?.args(words.split(' ')))?))
+        })?;
         let line = json!({
             "shape": shape,
-            "saltus_tokens_per_s": median(&mut ours).round(),
-            "torch_tokens_per_s": median(&mut theirs).round(),
-            "ratio": hundredths(median(&mut ratios)),
-            "ratio_low": hundredths(ratios[0]),
-            "ratio_high": hundredths(ratios[ROUNDS - 1]),
-            "share_of_peak": hundredths(median(&mut shares)),
-            "fma_peak_gflops_measured": median(&mut peaks).round(),
+            "saltus_tokens_per_s": rounds.median(|round| number(&round.own, SPEED))?.round(),
+            "torch_tokens_per_s": rounds.median(|round| number(&round.peer, SPEED))?.round(),
+            "ratio": hundredths(rounds.median(Round::ratio)?),
+            "ratio_low": hundredths(rounds.ratio(f64::min)?),
+            "ratio_high": hundredths(rounds.ratio(f64::max)?),
+            "share_of_peak": hundredths(rounds.median(|round| number(&round.own, "share_of_peak"))?),
+            "fma_peak_gflops_measured": rounds.median(|round| number(&round.own, "fma_peak_gflops_measured"))?.round(),
             "threads": threads,
             "rounds": ROUNDS,
-            "torch": torch,
+            "torch": rounds.last().peer["torch"],
         });
         if json {
             println!("{line}");
@@ -80,38 +70,70 @@ pub(crate) fn models() -> Result {
     warn_if_busy();
     for work in ["load", "score", "generate", "single"] {
         let model = if work == "single" { &quantised } else { &folder };
-        let (mut ours, mut theirs, mut ratios, mut peer) = (Vec::new(), Vec::new(), Vec::new(), Value::Null);
-        let mut resident = 0.0;
-        for round in 1..=ROUNDS {
+        let rounds = in_turn(work, ROUNDS, || {
             // The last of two rounds within the process, as the peer warms up once.
             let own = measure(Command::new(&saltus).arg(model).args([work, "2"]).env("RAYON_NUM_THREADS", &threads))?;
-            let other = measure(python::script("bench_models.py")?.arg(model).args([work, &threads]))?;
-            let (own_speed, peer_speed) = (number(&own, "tokens_per_s")?, number(&other, "tokens_per_s")?);
-            eprintln!(
-                "{work}, round {round} of {ROUNDS}: Saltus {own_speed:.1}, {} {peer_speed:.1} a second",
-                other["peer"]
-            );
-            ours.push(own_speed);
-            theirs.push(peer_speed);
-            ratios.push(own_speed / peer_speed);
-            resident = number(&own, "resident")?;
-            peer = other["peer"].clone();
-        }
+            Ok((own, measure(python::script("bench_models.py")?.arg(model).args([work, &threads]))?))
+        })?;
         let line = json!({
             "work": work,
-            "saltus_per_s": hundredths(median(&mut ours)),
-            "peer_per_s": hundredths(median(&mut theirs)),
-            "ratio": hundredths(median(&mut ratios)),
-            "ratio_low": hundredths(ratios[0]),
-            "ratio_high": hundredths(ratios[ROUNDS - 1]),
-            "saltus_resident_mb": (resident / 1e6).round(),
-            "peer": peer,
+            "saltus_per_s": hundredths(rounds.median(|round| number(&round.own, SPEED))?),
+            "peer_per_s": hundredths(rounds.median(|round| number(&round.peer, SPEED))?),
+            "ratio": hundredths(rounds.median(Round::ratio)?),
+            "ratio_low": hundredths(rounds.ratio(f64::min)?),
+            "ratio_high": hundredths(rounds.ratio(f64::max)?),
+            "saltus_resident_mb": (number(&rounds.last().own, "resident")? / 1e6).round(),
+            "peer": rounds.last().peer["peer"],
             "threads": threads,
             "rounds": ROUNDS,
         });
         println!("{line}");
     }
     Ok(())
+}
+
+/// The speed that both sides report.
+const SPEED: &str = "tokens_per_s";
+
+/// What both sides reported in one round.
+struct Round {
+    own: Value,
+    peer: Value,
+}
+
+impl Round {
+    fn ratio(&self) -> Result<f64> {
+        Ok(number(&self.own, SPEED)? / number(&self.peer, SPEED)?)
+    }
+}
+
+/// All rounds of one kind of work, at least one.
+struct Rounds(Vec<Round>);
+
+impl Rounds {
+    fn median(&self, of: impl Fn(&Round) -> Result<f64>) -> Result<f64> {
+        Ok(median(&mut self.0.iter().map(of).collect::<Result<Vec<f64>>>()?))
+    }
+    /// The lowest or the highest ratio.
+    fn ratio(&self, of_two: fn(f64, f64) -> f64) -> Result<f64> {
+        let ratios = self.0.iter().map(Round::ratio).collect::<Result<Vec<f64>>>()?;
+        Ok(ratios.into_iter().reduce(of_two).unwrap_or(f64::NAN))
+    }
+    fn last(&self) -> &Round {
+        &self.0[self.0.len() - 1]
+    }
+}
+
+/// Runs ours and the peer's in turn, and tells each round.
+fn in_turn(what: &str, rounds: usize, run: impl Fn() -> Result<(Value, Value)>) -> Result<Rounds> {
+    let mut done = Vec::new();
+    for number_of in 1..=rounds {
+        let (own, peer) = run()?;
+        let (ours, theirs) = (number(&own, SPEED)?, number(&peer, SPEED)?);
+        eprintln!("{what}, round {number_of} of {rounds}: Saltus {ours:.1}, the peer {theirs:.1} tokens/s");
+        done.push(Round { own, peer });
+    }
+    Ok(Rounds(done))
 }
 
 /// What one run reports: the JSON of its last line.

@@ -48,11 +48,18 @@ vectorized! {
 vectorized! {
     /// `x = cap * tanh(x / cap)`, in place: Gemma 2's cap of logits (arXiv 2408.00118).
     pub fn soft_cap<T>(simd, x: &'a mut [T], cap: T) {
-        let (cap, one, two) = (V::<S, T>::splat(simd, cap), V::splat(simd, T::ONE), V::splat(simd, T::from_f64(2.0)));
-        for x in T::lanes_mut(simd, x) {
-            let e = (two * V::new(simd, *x) / cap).exp();
-            *x = (cap * (one - two / (one + e))).value;
-        }
+        cap_lanes(simd, x, cap);
+    }
+}
+
+/// The body of [`soft_cap`].
+#[inline(always)]
+pub(crate) fn cap_lanes<S: Simd, T: Real>(simd: S, x: &mut [T], cap: T) {
+    let (cap, one, two) = (V::<S, T>::splat(simd, cap), V::splat(simd, T::ONE), V::splat(simd, T::from_f64(2.0)));
+    for x in T::lanes_mut(simd, x) {
+        // tanh(u) = 1 - 2 / (1 + e^2u)
+        let e = (two * V::new(simd, *x) / cap).exp();
+        *x = (cap * (one - two / (one + e))).value;
     }
 }
 

@@ -19,6 +19,32 @@ pub trait Tokenizer: Send + Sync {
     fn identity(&self) -> String;
 }
 
+/// The tokenizer of a model that is asked in tokens alone: it has no text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoText {
+    /// Number of tokens in the vocabulary.
+    pub vocabulary: usize,
+}
+
+impl Tokenizer for NoText {
+    /// No text has a token, except the empty one.
+    fn encode(&self, text: &str) -> Result<Vec<TokenId>, Error> {
+        match text.chars().next() {
+            None => Ok(Vec::new()),
+            Some(first) => Err(Error::NoToken { text: first.into(), at: 0 }),
+        }
+    }
+    fn decode(&self, _: &[TokenId]) -> String {
+        String::new()
+    }
+    fn vocabulary(&self) -> usize {
+        self.vocabulary
+    }
+    fn identity(&self) -> String {
+        format!("no text, {} tokens", self.vocabulary)
+    }
+}
+
 /// One question to a model: how likely is `continuation` after `context`?
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScoreRequest {

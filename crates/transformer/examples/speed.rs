@@ -5,7 +5,7 @@
 //! scored or generated) per second, the largest resident memory so far in bytes.
 
 use saltus_checkpoint::Checkpoint;
-use saltus_lm::{GenerateRequest, LanguageModel, Sampling, ScoreRequest, TokenId, Tokenizer};
+use saltus_lm::{GenerateRequest, LanguageModel, NoText, Sampling, ScoreRequest, TokenId};
 use saltus_transformer::{LocalModel, Model, Overflow};
 use std::{error::Error, path::Path, sync::Arc, time::Instant};
 
@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let open = || -> Result<LocalModel, Box<dyn Error>> {
         let model = Model::open(Arc::new(Checkpoint::open(Path::new(path))?))?;
         let vocabulary = model.config().vocabulary;
-        Ok(LocalModel::of(model, Arc::new(Numbers(vocabulary)), Overflow::Refuse))
+        Ok(LocalModel::of(model, Arc::new(NoText { vocabulary }), Overflow::Refuse))
     };
     let model = open()?;
     for _ in 0..rounds {
@@ -71,22 +71,4 @@ fn resident() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
-}
-
-/// Tokens without text: the work is in tokens.
-struct Numbers(usize);
-
-impl Tokenizer for Numbers {
-    fn encode(&self, text: &str) -> Result<Vec<TokenId>, saltus_lm::Error> {
-        Err(saltus_lm::Error::NoToken { text: text.into(), at: 0 })
-    }
-    fn decode(&self, _: &[TokenId]) -> String {
-        String::new()
-    }
-    fn vocabulary(&self) -> usize {
-        self.0
-    }
-    fn identity(&self) -> String {
-        "numbers".into()
-    }
 }

@@ -8,6 +8,8 @@ mod hugging_face;
 pub(crate) mod json;
 mod names;
 
+pub(crate) use hugging_face::llama;
+
 use crate::{Config, Error, Format, Model, Piece, Source, config::Tensor};
 use bytes::Bytes;
 use names::{Names, Place};
@@ -82,9 +84,7 @@ impl AsRef<[u8]> for Held {
 
 impl Source for Files {
     fn pieces(&self, tensor: &Tensor) -> Result<Vec<Piece>, Error> {
-        let Place { name, rows, of, turned } = self.names.place(&self.config, tensor).map_err(|problem| {
-            Error::malformed(self.checkpoint.path(), problem, "report the model: its table of names is wrong")
-        })?;
+        let Place { name, rows, of, turned } = self.names.place(&self.config, tensor);
         let name = self.names.first_there(&self.checkpoint, &name);
         let inputs = tensor.shape.get(1).copied();
         let shape: Vec<usize> = match inputs {

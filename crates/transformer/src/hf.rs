@@ -2,8 +2,10 @@
 
 use crate::{
     Config, Error, Weights,
-    architecture::Architecture,
-    families::json::{flag, number, only, size},
+    families::{
+        json::{flag, only, size},
+        llama,
+    },
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::{Value, json};
@@ -169,22 +171,12 @@ fn from_json(json: &Value) -> Result<Config, String> {
     // transformers 5 writes {"rope_parameters": {"rope_theta", "rope_type"}}.
     let rope = &json["rope_parameters"];
     only(rope, "rope_type", "default", Some("default"))?;
-    let (width, heads) = (size(json, "hidden_size", None)?, size(json, "num_attention_heads", None)?);
-    let head_dim = size(json, "head_dim", Some(width / heads.max(1)))?;
-    let base = number(json, "rope_theta", Some(number(rope, "rope_theta", Some(10_000.0))?))?;
-    let eps = number(json, "rms_norm_eps", Some(1e-6))?;
-    Ok(Config {
-        vocabulary: size(json, "vocab_size", None)?,
-        context: size(json, "max_position_embeddings", None)?,
-        width,
-        layers: size(json, "num_hidden_layers", None)?,
-        heads,
-        kv_heads: size(json, "num_key_value_heads", Some(heads))?,
-        head_dim,
-        mlp_hidden: size(json, "intermediate_size", None)?,
-        tied_embedding: flag(json, "tie_word_embeddings", false)?,
-        architecture: Architecture::llama(head_dim, base, eps),
-    })
+    size(json, "max_position_embeddings", None)?;
+    let config = llama(json)?;
+    match config.architecture.trained(config.head_dim) {
+        Some(_) => Ok(config),
+        None => Err("an architecture that is not trained here".into()),
+    }
 }
 
 #[cfg(test)]

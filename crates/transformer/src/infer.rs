@@ -71,7 +71,8 @@ struct Columns {
 }
 
 impl Columns {
-    fn new(model: &Model, chunks: &[Chunk<'_>], part: impl Fn(&Chunk<'_>) -> Range<usize>) -> Self {
+    /// Some tokens of each chunk; nothing turns yet.
+    fn of(chunks: &[Chunk<'_>], part: impl Fn(&Chunk<'_>) -> Range<usize>) -> Self {
         let (mut positions, mut spans) = (Vec::new(), Vec::new());
         for chunk in chunks {
             let from = positions.len();
@@ -82,6 +83,13 @@ impl Columns {
         let used = positions.len();
         let count = used.next_multiple_of(BLOCK);
         positions.resize(count, positions.first().copied().unwrap_or(0));
+        Columns { count, used, positions, spans, tables: Default::default() }
+    }
+
+    /// Every token of each chunk.
+    fn all(model: &Model, chunks: &[Chunk<'_>]) -> Self {
+        let mut columns = Self::of(chunks, |chunk| 0..chunk.tokens.len());
+        let Columns { count, positions, .. } = &columns;
         let low = positions.iter().copied().min().unwrap_or(0);
         let high = positions.iter().copied().max().unwrap_or(0);
         let near: Vec<u32> = (low..=high).collect();
@@ -89,20 +97,23 @@ impl Columns {
         let windows = model.config.architecture.attention.window.is_some();
         let table = |(frequencies, factor): &(Vec<f64>, f64)| {
             let (cos, sin) = angle_table(frequencies, *factor, &near);
-            let [cos, sin] = [cos, sin].map(|from| {
-                let mut to = vec![0.0; frequencies.len() * count];
-                gather(&from, near.len(), &rows, count, &mut to);
-                to
-            });
-            (cos, sin)
+            (pick(&cos, near.len(), &rows, *count), pick(&sin, near.len(), &rows, *count))
         };
-        let none = || (Vec::new(), Vec::new());
-        let tables = if count == 0 || model.frequencies[0].0.is_empty() {
-            [none(), none()]
-        } else {
-            [table(&model.frequencies[0]), if windows { table(&model.frequencies[1]) } else { none() }]
-        };
-        Columns { count, used, positions, spans, tables }
+        if *count > 0 && !model.frequencies[0].0.is_empty() {
+            let windowed = if windows { table(&model.frequencies[1]) } else { Default::default() };
+            columns.tables = [table(&model.frequencies[0]), windowed];
+        }
+        columns
+    }
+
+    /// The wanted tokens of each chunk, which are `picked` among `all`.
+    fn wanted(chunks: &[Chunk<'_>], all: &Columns, picked: &[u32]) -> Self {
+        let mut columns = Self::of(chunks, |chunk| chunk.wanted.clone());
+        if columns.count > 0 {
+            let pick = |from: &Vec<f32>| pick(from, all.count, picked, columns.count);
+            columns.tables = [0, 1].map(|i| (pick(&all.tables[i].0), pick(&all.tables[i].1)));
+        }
+        columns
     }
 
     fn pair(&self) -> (usize, usize) {
@@ -138,11 +149,11 @@ impl Model {
                 return None;
             }
         }
-        let all = Columns::new(self, chunks, |chunk| 0..chunk.tokens.len());
-        let wanted = Columns::new(self, chunks, |chunk| chunk.wanted.clone());
+        let all = Columns::all(self, chunks);
         let columns =
             chunks.iter().zip(&all.spans).flat_map(|(chunk, span)| chunk.wanted.clone().map(|t| span.start + t));
         let picked: Vec<u32> = columns.map(|column| column as u32).collect();
+        let wanted = Columns::wanted(chunks, &all, &picked);
         let mut pass = Pass { model: self, cache, chunks, all, wanted, picked, taps };
         let (stream, narrow) = pass.layers();
         Some(pass.finish(stream, narrow))
@@ -175,8 +186,7 @@ impl Model {
     pub fn logits(&self, hidden: &Hidden, range: Range<usize>) -> Vec<f32> {
         let (used, count) = (range.len(), range.len().next_multiple_of(BLOCK));
         let picked: Vec<u32> = range.map(|column| column as u32).collect();
-        let mut x = vec![0.0; self.config.width * count];
-        gather(&hidden.values, hidden.columns, &picked, count, &mut x);
+        let x = pick(&hidden.values, hidden.columns, &picked, count);
         let mut logits = vec![0.0; self.config.vocabulary * count];
         self.head.apply((count, used), &x, &mut logits, Write::Set);
         if let Some(cap) = self.config.architecture.head.soft_cap {
@@ -298,11 +308,7 @@ impl Pass<'_, '_> {
 
     /// The wanted columns of `[channels, all]`.
     fn pick(&self, x: &[f32]) -> Vec<f32> {
-        let mut to = vec![0.0; x.len() / self.all.count * self.wanted.count];
-        if self.wanted.count > 0 {
-            gather(x, self.all.count, &self.picked, self.wanted.count, &mut to);
-        }
-        to
+        pick(x, self.all.count, &self.picked, self.wanted.count)
     }
 
     fn mlp(&mut self, number: usize, weights: &LayerWeights, input: &[f32], narrow: bool) -> Vec<f32> {
@@ -449,6 +455,15 @@ fn normed_by(norm: &crate::model::NormWeights, columns: usize, x: &[f32]) -> Vec
     let mut y = vec![0.0; x.len()];
     if columns > 0 {
         norm.apply(columns, x, &mut y);
+    }
+    y
+}
+
+/// Some columns of x `[channels, columns]`: `[channels, to]`, zero after the last of `picked`.
+fn pick(x: &[f32], columns: usize, picked: &[u32], to: usize) -> Vec<f32> {
+    let mut y = vec![0.0; x.len() / columns.max(1) * to];
+    if to > 0 {
+        gather(x, columns, picked, to, &mut y);
     }
     y
 }

@@ -188,24 +188,8 @@ mod tests {
         plan::Plan,
     };
     use proptest::prelude::*;
-    use saltus_lm::Sampling;
+    use saltus_lm::{NoText, Sampling};
     use saltus_random::Key;
-
-    struct NoText(usize);
-    impl Tokenizer for NoText {
-        fn encode(&self, _: &str) -> Result<Vec<TokenId>, Error> {
-            Ok(Vec::new())
-        }
-        fn decode(&self, _: &[TokenId]) -> String {
-            String::new()
-        }
-        fn vocabulary(&self) -> usize {
-            self.0
-        }
-        fn identity(&self) -> String {
-            String::new()
-        }
-    }
 
     fn weights(config: &Config) -> Weights {
         let mut weights = Weights::init(config, Key::new(7));
@@ -215,7 +199,7 @@ mod tests {
     }
 
     fn model(config: &Config) -> LocalModel {
-        LocalModel::new(weights(config), Arc::new(NoText(config.vocabulary)))
+        LocalModel::new(weights(config), Arc::new(NoText { vocabulary: config.vocabulary }))
     }
 
     fn tokens(seed: usize, length: usize) -> Vec<TokenId> {

@@ -5,7 +5,7 @@ use super::{
     json::{ByteLevelParts, byte_level_pipeline},
     scored::{Kind, Piece, Scored, Spelling},
 };
-use crate::{Error, gguf::Metadata};
+use crate::{Error, gguf::Metadata, mapped::utf8};
 use saltus_lm::TokenId;
 
 const TOKENS: &str = "tokenizer.ggml.tokens";
@@ -89,13 +89,7 @@ fn required<T>(metadata: &Metadata, name: &str, value: Option<T>) -> Result<T, E
 
 fn tokens(metadata: &Metadata) -> Result<Vec<String>, Error> {
     let texts = required(metadata, TOKENS, metadata.texts(TOKENS)?)?;
-    let text = |(id, bytes): (usize, &[u8])| {
-        String::from_utf8(bytes.to_vec()).map_err(|e| {
-            let problem = format!("expected UTF-8, found \"{}\"", e.as_bytes().escape_ascii());
-            Error::damaged(metadata.path(), &format!("{TOKENS}[{id}]"), problem)
-        })
-    };
-    texts.enumerate().map(text).collect()
+    texts.enumerate().map(|(id, bytes)| utf8(metadata.path(), &format!("{TOKENS}[{id}]"), bytes)).collect()
 }
 
 /// One kind for each token: normal where the file says nothing.

@@ -72,14 +72,7 @@ fn piece(path: &Path, id: usize, rest: &mut &[u8]) -> Result<Piece, Error> {
     let length = usize::try_from(length).ok().filter(|&length| length <= tail.len()).ok_or_else(|| {
         Error::part(path, &part, format!("expected a length of 0 to {}, found {length}", tail.len()), DAMAGED)
     })?;
-    let text = std::str::from_utf8(&tail[..length]).map_err(|_| {
-        Error::part(
-            path,
-            &part,
-            format!("expected UTF-8, found {:?}", tail[..length].escape_ascii().to_string()),
-            DAMAGED,
-        )
-    })?;
+    let text = mapped::utf8(path, &part, &tail[..length])?;
     *rest = &tail[length..];
     let kind = match id.checked_sub(BEFORE_BYTES) {
         None => Kind::Special,

@@ -5,6 +5,7 @@
 use super::Heads;
 use crate::{
     BLOCK,
+    activation::cap_lanes,
     real::{Real, V, vectorized},
 };
 use pulp::Simd;
@@ -221,13 +222,7 @@ impl<T: Real> Work<'_, T> {
         let seen = self.seen(row);
         let far = T::from_f64(-1e30);
         if let Some(cap) = self.by.soft_cap {
-            let (cap, two) = (V::<S, T>::splat(simd, cap), V::splat(simd, T::from_f64(2.0)));
-            let one = V::splat(simd, T::ONE);
-            for x in T::lanes_mut(simd, &mut scores[keys.clone()]) {
-                // tanh(u) = 1 - 2 / (1 + e^2u)
-                let e = (two * V::new(simd, *x) / cap).exp();
-                *x = (cap * (one - two / (one + e))).value;
-            }
+            cap_lanes(simd, &mut scores[keys.clone()], cap);
         }
         if let Some(slope) = self.by.slopes.get(self.reader.heads.start + row.head) {
             for (j, x) in scores[seen.clone()].iter_mut().enumerate() {

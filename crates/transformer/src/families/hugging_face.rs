@@ -61,6 +61,11 @@ fn activation(json: &Value, key: &str, absent: Option<&str>) -> Result<Activatio
     }
 }
 
+/// A `config.json` of `LlamaForCausalLM`.
+pub(crate) fn llama(json: &Value) -> Result<Config, String> {
+    modern(json, "llama")
+}
+
 /// Llama and what follows its plan.
 fn modern(json: &Value, family: &str) -> Result<Config, String> {
     let gemma = family.starts_with("gemma");

@@ -22,9 +22,9 @@ pub(super) struct Names {
     pub(super) roots: &'static [&'static str],
     /// What stands before the layer's number.
     pub(super) layer: &'static str,
-    /// Outside the layers: ours (without `model.`) and theirs. `lm_head` goes without a root.
+    /// Outside the layers: ours and theirs; what is not in the table has our name.
     pub(super) outside: &'static [(&'static str, &'static str)],
-    /// Inside: ours and theirs.
+    /// Inside: likewise.
     pub(super) inside: &'static [(&'static str, &'static str)],
     /// How queries, keys and values lie; their tensor is `qkv` in the table.
     pub(super) fused: Fused,
@@ -46,31 +46,29 @@ pub(super) struct Place {
 
 impl Names {
     /// Where `tensor` lies.
-    pub(super) fn place(&self, config: &Config, tensor: &Tensor) -> Result<Place, String> {
-        let missing = || format!("this family has no name for {}", tensor.name);
-        let (base, kind) = tensor.name.rsplit_once('.').ok_or_else(missing)?;
+    pub(super) fn place(&self, config: &Config, tensor: &Tensor) -> Place {
+        let (base, kind) = tensor.name.rsplit_once('.').unwrap_or((&tensor.name, ""));
         let size = tensor.shape[0];
         let whole = |name: String| Place { name, rows: None, of: size, turned: false };
+        let find = |table: &[(&str, &'static str)], ours: &str| {
+            table.iter().find(|(name, _)| *name == ours).map(|(_, theirs)| *theirs)
+        };
         let Some((layer, part)) = base.strip_prefix("model.layers.").and_then(|rest| rest.split_once('.')) else {
-            let ours = base.strip_prefix("model.").unwrap_or(base);
-            let find = |ours: &str| self.outside.iter().find(|(name, _)| *name == ours).map(|(_, theirs)| *theirs);
             // The bias of a head may have a name of its own.
-            let exact = find(&format!("{ours}.{kind}"));
-            let theirs = exact.map(str::to_owned).or_else(|| find(ours).map(|theirs| format!("{theirs}.{kind}")));
-            let mut place = whole(theirs.ok_or_else(missing)?);
-            if ours == "embed_positions" && self.skipped_positions > 0 {
+            let exact = find(self.outside, &tensor.name).map(str::to_owned);
+            let theirs = || format!("{}.{kind}", find(self.outside, base).unwrap_or(base));
+            let mut place = whole(exact.unwrap_or_else(theirs));
+            if base == "model.embed_positions" && self.skipped_positions > 0 {
                 place.of += self.skipped_positions;
                 place.rows = Some(std::iter::once(self.skipped_positions..place.of).collect());
             }
-            return Ok(place);
+            return place;
         };
-        let theirs = |ours: &str| self.inside.iter().find(|(name, _)| *name == ours).map(|(_, theirs)| *theirs);
-        let name = |theirs: &str| format!("{}{layer}.{theirs}.{kind}", self.layer);
-        let matrix = tensor.shape.len() == 2;
+        let name = |ours: &str| format!("{}{layer}.{}.{kind}", self.layer, find(self.inside, ours).unwrap_or(ours));
+        let turned = self.turned && tensor.shape.len() == 2;
         let fused = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"].iter().position(|name| *name == part);
         let Some(which) = fused.filter(|_| self.fused != Fused::No) else {
-            let place = whole(name(theirs(part).ok_or_else(missing)?));
-            return Ok(Place { turned: self.turned && matrix, ..place });
+            return Place { turned, ..whole(name(part)) };
         };
         let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
         let rows = match self.fused {
@@ -80,8 +78,7 @@ impl Names {
             }
             _ => [[0..q, q..q + kv, q + kv..q + 2 * kv][which].clone()].into(),
         };
-        let theirs = theirs("qkv").ok_or_else(missing)?;
-        Ok(Place { name: name(theirs), rows: Some(rows), of: q + 2 * kv, turned: self.turned && matrix })
+        Place { name: name("qkv"), rows: Some(rows), of: q + 2 * kv, turned }
     }
 
     /// The name with the first root that is there, or with the first of all.
@@ -102,20 +99,8 @@ pub(super) const LLAMA: Names = Names {
     // Models that also see images keep their text part below `language_model`.
     roots: &["", "language_model.", "model."],
     layer: "model.layers.",
-    outside: &[("embed_tokens", "model.embed_tokens"), ("norm", "model.norm"), ("lm_head", "lm_head")],
-    inside: &[
-        ("input_layernorm", "input_layernorm"),
-        ("self_attn.q_proj", "self_attn.q_proj"),
-        ("self_attn.k_proj", "self_attn.k_proj"),
-        ("self_attn.v_proj", "self_attn.v_proj"),
-        ("self_attn.o_proj", "self_attn.o_proj"),
-        ("self_attn.q_norm", "self_attn.q_norm"),
-        ("self_attn.k_norm", "self_attn.k_norm"),
-        ("post_attention_layernorm", "post_attention_layernorm"),
-        ("mlp.gate_proj", "mlp.gate_proj"),
-        ("mlp.up_proj", "mlp.up_proj"),
-        ("mlp.down_proj", "mlp.down_proj"),
-    ],
+    outside: &[],
+    inside: &[],
     fused: Fused::No,
     turned: false,
     skipped_positions: 0,
@@ -124,18 +109,8 @@ pub(super) const LLAMA: Names = Names {
 /// Gemma 2 and 3, OLMo 2: norms after the parts, too, or only there.
 pub(super) const NORMED_AFTER: Names = Names {
     inside: &[
-        ("input_layernorm", "input_layernorm"),
-        ("self_attn.q_proj", "self_attn.q_proj"),
-        ("self_attn.k_proj", "self_attn.k_proj"),
-        ("self_attn.v_proj", "self_attn.v_proj"),
-        ("self_attn.o_proj", "self_attn.o_proj"),
-        ("self_attn.q_norm", "self_attn.q_norm"),
-        ("self_attn.k_norm", "self_attn.k_norm"),
         ("after_attention_norm", "post_attention_layernorm"),
         ("post_attention_layernorm", "pre_feedforward_layernorm"),
-        ("mlp.gate_proj", "mlp.gate_proj"),
-        ("mlp.up_proj", "mlp.up_proj"),
-        ("mlp.down_proj", "mlp.down_proj"),
         ("after_mlp_norm", "post_feedforward_layernorm"),
     ],
     ..LLAMA
@@ -144,7 +119,7 @@ pub(super) const NORMED_AFTER: Names = Names {
 pub(super) const GPT2: Names = Names {
     roots: &["transformer.", ""],
     layer: "h.",
-    outside: &[("embed_tokens", "wte"), ("embed_positions", "wpe"), ("norm", "ln_f"), ("lm_head", "lm_head")],
+    outside: &[("model.embed_tokens", "wte"), ("model.embed_positions", "wpe"), ("model.norm", "ln_f")],
     inside: &[
         ("input_layernorm", "ln_1"),
         ("qkv", "attn.c_attn"),
@@ -161,12 +136,10 @@ pub(super) const GPT2: Names = Names {
 pub(super) const GPT_NEOX: Names = Names {
     roots: &["gpt_neox.", ""],
     layer: "layers.",
-    outside: &[("embed_tokens", "embed_in"), ("norm", "final_layer_norm"), ("lm_head", "embed_out")],
+    outside: &[("model.embed_tokens", "embed_in"), ("model.norm", "final_layer_norm"), ("lm_head", "embed_out")],
     inside: &[
-        ("input_layernorm", "input_layernorm"),
         ("qkv", "attention.query_key_value"),
         ("self_attn.o_proj", "attention.dense"),
-        ("post_attention_layernorm", "post_attention_layernorm"),
         ("mlp.up_proj", "mlp.dense_h_to_4h"),
         ("mlp.down_proj", "mlp.dense_4h_to_h"),
     ],
@@ -179,16 +152,12 @@ pub(super) const OPT: Names = Names {
     roots: &["model.decoder.", "decoder.", ""],
     layer: "layers.",
     outside: &[
-        ("embed_tokens", "embed_tokens"),
-        ("embed_positions", "embed_positions"),
-        ("norm", "final_layer_norm"),
-        ("lm_head", "lm_head"),
+        ("model.embed_tokens", "embed_tokens"),
+        ("model.embed_positions", "embed_positions"),
+        ("model.norm", "final_layer_norm"),
     ],
     inside: &[
         ("input_layernorm", "self_attn_layer_norm"),
-        ("self_attn.q_proj", "self_attn.q_proj"),
-        ("self_attn.k_proj", "self_attn.k_proj"),
-        ("self_attn.v_proj", "self_attn.v_proj"),
         ("self_attn.o_proj", "self_attn.out_proj"),
         ("post_attention_layernorm", "final_layer_norm"),
         ("mlp.up_proj", "fc1"),
@@ -203,16 +172,13 @@ pub(super) const BLOOM: Names = Names {
     roots: &["transformer.", ""],
     layer: "h.",
     outside: &[
-        ("embed_tokens", "word_embeddings"),
-        ("embed_norm", "word_embeddings_layernorm"),
-        ("norm", "ln_f"),
-        ("lm_head", "lm_head"),
+        ("model.embed_tokens", "word_embeddings"),
+        ("model.embed_norm", "word_embeddings_layernorm"),
+        ("model.norm", "ln_f"),
     ],
     inside: &[
-        ("input_layernorm", "input_layernorm"),
         ("qkv", "self_attention.query_key_value"),
         ("self_attn.o_proj", "self_attention.dense"),
-        ("post_attention_layernorm", "post_attention_layernorm"),
         ("mlp.up_proj", "mlp.dense_h_to_4h"),
         ("mlp.down_proj", "mlp.dense_4h_to_h"),
     ],
@@ -225,10 +191,10 @@ pub(super) const BERT: Names = Names {
     roots: &["bert.", "", "cls."],
     layer: "encoder.layer.",
     outside: &[
-        ("embed_tokens", "embeddings.word_embeddings"),
-        ("embed_positions", "embeddings.position_embeddings"),
-        ("embed_segments", "embeddings.token_type_embeddings"),
-        ("embed_norm", "embeddings.LayerNorm"),
+        ("model.embed_tokens", "embeddings.word_embeddings"),
+        ("model.embed_positions", "embeddings.position_embeddings"),
+        ("model.embed_segments", "embeddings.token_type_embeddings"),
+        ("model.embed_norm", "embeddings.LayerNorm"),
         ("lm_head.transform", "predictions.transform.dense"),
         ("lm_head.norm", "predictions.transform.LayerNorm"),
         ("lm_head.bias", "predictions.bias"),
@@ -254,10 +220,10 @@ pub(super) const GGUF: Names = Names {
     roots: &[""],
     layer: "blk.",
     outside: &[
-        ("embed_tokens", "token_embd"),
-        ("embed_positions", "position_embd"),
-        ("embed_norm", "token_embd_norm"),
-        ("norm", "output_norm"),
+        ("model.embed_tokens", "token_embd"),
+        ("model.embed_positions", "position_embd"),
+        ("model.embed_norm", "token_embd_norm"),
+        ("model.norm", "output_norm"),
         ("lm_head", "output"),
     ],
     inside: &[
@@ -285,7 +251,7 @@ pub(super) const GGUF: Names = Names {
 pub(super) const META: Names = Names {
     roots: &[""],
     layer: "layers.",
-    outside: &[("embed_tokens", "tok_embeddings"), ("norm", "norm"), ("lm_head", "output")],
+    outside: &[("model.embed_tokens", "tok_embeddings"), ("model.norm", "norm"), ("lm_head", "output")],
     inside: &[
         ("input_layernorm", "attention_norm"),
         ("self_attn.q_proj", "attention.wq"),
