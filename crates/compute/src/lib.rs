@@ -37,7 +37,7 @@ pub use attention::{
 };
 pub use embedding::{embed, embed_backward, gather, scatter_add};
 pub use layer_norm::{add_bias, layer_norm};
-pub use loss::{Prediction, cross_entropy, predictions};
+pub use loss::{Prediction, Readout, cross_entropy, readout};
 pub use matmul::{Linear, Write, linear, linear_backward_input, linear_backward_weight};
 pub use mlp::{swiglu, swiglu_backward};
 pub use norm::{Normed, rms_norm, rms_norm_again, rms_norm_backward};

@@ -72,44 +72,89 @@ pub struct Prediction {
     pub argmax: u32,
 }
 
+/// What a model says at some positions about the rows of its vocabulary seen so far; the logits need never lie in memory
+/// all at once.
+#[derive(Clone, Debug)]
+pub struct Readout<T> {
+    /// For each position the largest logit.
+    most: Vec<T>,
+    /// The lowest row that has it.
+    argmax: Vec<u32>,
+    /// The sum of e^(logit - largest); not a number if one of the logits is none, or infinite.
+    sum: Vec<f64>,
+    /// The logit of the target; meaningless while its row has not been seen.
+    target: Vec<T>,
+}
+
 vectorized! {
-    /// One [`Prediction`] for each position that has a target other than [`IGNORE`]; logits
-    /// `[vocabulary, targets.len()]` are overwritten.
-    pub fn predictions<T>(simd, logits: &'a mut [T], targets: &'a [u32]) -> Vec<Prediction> {
+    /// Reads some rows of the vocabulary, `first` and those behind it: logits `[rows, targets.len()]`.
+    pub fn readout<T>(simd, first: u32, logits: &'a [T], targets: &'a [u32]) -> Readout<T> {
         let positions = targets.len();
-        let last = (logits.len() / positions - 1) as u32;
-        let right: Vec<T> =
-            targets.iter().enumerate().map(|(t, y)| logits[(*y).min(last) as usize * positions + t]).collect();
-        let best = argmax(simd, logits, positions);
-        let (max, sum) = exponentials(simd, logits, positions);
-        let at = |t: usize| Prediction {
-            logprob: right[t].to_f64() - max[t].to_f64() - sum[t].to_f64().ln(),
-            argmax: (best[t].to_f64() as u32).min(last),
-        };
-        (0..positions).filter(|t| targets[*t] != IGNORE).map(at).collect()
+        let rows = (logits.len() / positions) as u32;
+        let mut most = logits[..positions].to_vec();
+        // Numbers of rows below 2^24 are exact in either type.
+        let mut best = vec![T::ZERO; positions];
+        // 0, or not a number: the exponential below makes a number of anything.
+        let mut sound = vec![T::ZERO; positions];
+        for (i, row) in logits.chunks_exact(positions).enumerate() {
+            let row_number = V::<S, T>::splat(simd, T::from_f64(i as f64));
+            let lanes = T::lanes_mut(simd, &mut best).iter_mut().zip(T::lanes_mut(simd, &mut most));
+            let lanes = lanes.zip(T::lanes_mut(simd, &mut sound));
+            for (x, ((best, most), sound)) in T::lanes(simd, row).iter().zip(lanes) {
+                let (x, old) = (V::<S, T>::new(simd, *x), V::new(simd, *most));
+                *best = V::new(simd, *best).where_at_most(x, old, row_number).value;
+                *most = x.max(old).value;
+                *sound = x.fma(V::zero(simd), V::new(simd, *sound)).value;
+            }
+        }
+        let mut sum: Vec<f64> = sound.iter().map(|x| x.to_f64()).collect();
+        // Sums of some rows, and then the sum of these: one sum over 260,000 rows rounds away 2e-4 of a nat.
+        let mut part = vec![T::ZERO; positions];
+        for rows in logits.chunks(256 * positions) {
+            part.fill(T::ZERO);
+            for row in rows.chunks_exact(positions) {
+                let lanes = T::lanes_mut(simd, &mut part).iter_mut().zip(T::lanes(simd, &most));
+                for (x, (sum, most)) in T::lanes(simd, row).iter().zip(lanes) {
+                    let e = (V::<S, T>::new(simd, *x) - V::new(simd, *most)).exp();
+                    *sum = (e + V::new(simd, *sum)).value;
+                }
+            }
+            for (sum, part) in sum.iter_mut().zip(&part) {
+                *sum += part.to_f64();
+            }
+        }
+        let target = targets.iter().enumerate().map(|(t, row)| match row.checked_sub(first) {
+            Some(row) if row < rows => logits[row as usize * positions + t],
+            _ => T::ZERO,
+        });
+        Readout { target: target.collect(), argmax: best.iter().map(|b| first + b.to_f64() as u32).collect(), most, sum }
     }
 }
 
-/// The lowest row among the largest of each column, as a number.
-#[inline(always)]
-fn argmax<S: Simd, T: Real>(simd: S, logits: &[T], positions: usize) -> Vec<T> {
-    let mut max = logits[..positions].to_vec();
-    for row in logits.chunks_exact(positions) {
-        for (max, x) in T::lanes_mut(simd, &mut max).iter_mut().zip(T::lanes(simd, row)) {
-            *max = V::<S, T>::new(simd, *x).max(V::new(simd, *max)).value;
+impl<T: Real> Readout<T> {
+    /// Takes in what was read of later rows, from `first` on.
+    pub fn join(&mut self, first: u32, later: &Self, targets: &[u32]) {
+        for (t, target) in targets.iter().enumerate() {
+            let (old, new) = (self.most[t].to_f64(), later.most[t].to_f64());
+            let most = old.max(new);
+            self.sum[t] = self.sum[t] * (old - most).exp() + later.sum[t] * (new - most).exp();
+            if new > old {
+                (self.most[t], self.argmax[t]) = (later.most[t], later.argmax[t]);
+            }
+            if *target >= first && *target != IGNORE {
+                self.target[t] = later.target[t];
+            }
         }
     }
-    let none = T::from_f64(1e9);
-    let mut best = vec![none; positions];
-    for (i, row) in logits.chunks_exact(positions).enumerate() {
-        let row_number = V::<S, T>::splat(simd, T::from_f64(i as f64));
-        let lanes = T::lanes_mut(simd, &mut best).iter_mut().zip(T::lanes(simd, &max));
-        for (x, (best, max)) in T::lanes(simd, row).iter().zip(lanes) {
-            let off = V::<S, T>::splat(simd, none).where_not_zero(V::new(simd, *x) - V::new(simd, *max));
-            *best = (row_number + off).min(V::new(simd, *best)).value;
-        }
+
+    /// One [`Prediction`] for each position that has a target other than [`IGNORE`].
+    pub fn predictions(&self, targets: &[u32]) -> Vec<Prediction> {
+        let at = |t: usize| Prediction {
+            logprob: self.target[t].to_f64() - self.most[t].to_f64() - self.sum[t].ln(),
+            argmax: self.argmax[t],
+        };
+        (0..targets.len()).filter(|t| targets[*t] != IGNORE).map(at).collect()
     }
-    best
 }
 
 #[cfg(test)]
@@ -134,18 +179,31 @@ mod tests {
         assert_gradient(&logits, &gradient, |x| 0.3 * cross_entropy(&mut x.to_vec(), &targets, 1.0).0);
     }
 
+    /// Read in slabs of three rows.
+    fn predictions<T: Real>(logits: &[T], targets: &[u32]) -> Vec<Prediction> {
+        let mut all: Option<Readout<T>> = None;
+        for (slab, first) in logits.chunks(3 * targets.len()).zip((0..).step_by(3)) {
+            let part = readout(first, slab, targets);
+            match &mut all {
+                Some(all) => all.join(first, &part, targets),
+                None => all = Some(part),
+            }
+        }
+        all.unwrap().predictions(targets)
+    }
+
     #[test]
     fn predictions_agree_with_the_loss_and_take_the_lowest_of_equals() {
         let (mut logits, targets) = (numbers(1, 7 * BLOCK), targets());
         for row in [2, 5] {
             logits[row * BLOCK + 1] = 3.0;
         }
-        let said = predictions(&mut logits.clone(), &targets);
+        let said = predictions(&logits, &targets);
         assert_eq!(said[0].argmax, 2);
         let total: f64 = said.iter().map(|p| -p.logprob).sum();
         assert_close(&[total], &[cross_entropy(&mut logits.clone(), &targets, 1.0).0], 1e-12);
         let single: Vec<f32> = logits.iter().map(|&x| x as f32).collect();
-        let said32 = predictions(&mut single.clone(), &targets);
+        let said32 = predictions(&single, &targets);
         assert_eq!(Vec::from_iter(said32.iter().map(|p| p.argmax)), Vec::from_iter(said.iter().map(|p| p.argmax)));
         for (t, p) in targets.iter().enumerate().filter(|(_, t)| **t != IGNORE).map(|(t, _)| t).zip(&said) {
             let column: Vec<f64> = (0..7).map(|v| logits[v * BLOCK + t]).collect();
@@ -157,9 +215,19 @@ mod tests {
     fn large_vocabularies_keep_their_digits() {
         let logits: Vec<f32> = numbers(1, 200_000 * BLOCK).iter().map(|x| *x as f32).collect();
         let exact: f64 = (0..200_000).map(|row| f64::from(logits[row * BLOCK + 3]).exp()).sum::<f64>().ln();
-        let said = predictions(&mut logits.clone(), &[7; BLOCK]);
+        let said = predictions(&logits, &[7; BLOCK]);
         let expect = f64::from(logits[7 * BLOCK + 3]) - exact;
         assert!((said[3].logprob - expect).abs() < 3e-6, "{} {expect}", said[3].logprob);
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_hidden() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut logits: Vec<f32> = numbers(1, 9 * BLOCK).iter().map(|x| *x as f32).collect();
+            logits[4 * BLOCK + 2] = bad;
+            let said = predictions(&logits, &[1; BLOCK]);
+            assert!(said.iter().enumerate().all(|(t, p)| p.logprob.is_nan() == (t == 2)), "{said:?}");
+        }
     }
 
     #[test]

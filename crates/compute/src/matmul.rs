@@ -94,7 +94,7 @@ pub(crate) struct MatrixMut<'a, T> {
     pub(crate) stride: usize,
 }
 
-/// Rows of the right factor that are packed together: a packed panel of this many rows stays in the L2 cache.
+/// About how many rows of the right factor are packed together: a packed panel of this many rows stays in the L2 cache.
 const DEPTH: usize = 512;
 
 /// Columns of the right factor that are packed together.
@@ -117,11 +117,13 @@ pub(crate) fn product<S: Simd, T: Real, const TRANSPOSED: bool>(
     let Size { m, k, n } = size;
     let (lanes, widest) = (V::<S, T>::LANES, widest::<S, T>());
     let pack = m >= 16 && k > 8 && b.stride > widest;
-    let depth = if pack { DEPTH } else { k.max(1) };
+    // Even parts: a short last one would read and write the result for little.
+    let parts = if pack { k.div_ceil(DEPTH + DEPTH / 4).max(1) } else { 1 };
+    let depth = k.div_ceil(parts).max(1);
     let mut packed = Vec::new();
     if pack {
         packed = T::take_scratch();
-        packed.resize(packed.len().max(DEPTH * widest), T::ZERO);
+        packed.resize(packed.len().max(depth * widest), T::ZERO);
     }
     for j in (0..n).step_by(widest) {
         let width = widest.min(n - j);

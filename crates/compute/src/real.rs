@@ -57,8 +57,6 @@ pub trait Real:
     #[doc(hidden)]
     fn max<S: Simd>(s: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
     #[doc(hidden)]
-    fn min<S: Simd>(s: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
-    #[doc(hidden)]
     fn sqrt<S: Simd>(s: S, a: Self::Vector<S>) -> Self::Vector<S>;
     #[doc(hidden)]
     fn fma<S: Simd>(s: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
@@ -90,7 +88,7 @@ pub trait Real:
 
 macro_rules! real {
     ($t:ident, $vector:ident, [$as_simd:ident $as_mut_simd:ident $splat:ident $add:ident $sub:ident $mul:ident $div:ident
-      $max:ident $min:ident $sqrt:ident $fma:ident $sum:ident $equal:ident $at_most:ident $select:ident],
+      $max:ident $sqrt:ident $fma:ident $sum:ident $equal:ident $at_most:ident $select:ident],
      $exp:ident, $tile:path, $scratch:ident) => {
         thread_local!(static $scratch: Cell<Vec<$t>> = const { Cell::new(Vec::new()) });
         impl Real for $t {
@@ -136,10 +134,6 @@ macro_rules! real {
             #[inline(always)]
             fn max<S: Simd>(s: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S> {
                 s.$max(a, b)
-            }
-            #[inline(always)]
-            fn min<S: Simd>(s: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S> {
-                s.$min(a, b)
             }
             #[inline(always)]
             fn sqrt<S: Simd>(s: S, a: Self::Vector<S>) -> Self::Vector<S> {
@@ -188,7 +182,7 @@ macro_rules! real {
 real!(
     f32,
     f32s,
-    [as_simd_f32s as_mut_simd_f32s splat_f32s add_f32s sub_f32s mul_f32s div_f32s max_f32s min_f32s sqrt_f32s
+    [as_simd_f32s as_mut_simd_f32s splat_f32s add_f32s sub_f32s mul_f32s div_f32s max_f32s sqrt_f32s
      mul_add_e_f32s reduce_sum_f32s equal_f32s less_than_or_equal_f32s
      select_f32s],
     exp_f32,
@@ -198,7 +192,7 @@ real!(
 real!(
     f64,
     f64s,
-    [as_simd_f64s as_mut_simd_f64s splat_f64s add_f64s sub_f64s mul_f64s div_f64s max_f64s min_f64s sqrt_f64s
+    [as_simd_f64s as_mut_simd_f64s splat_f64s add_f64s sub_f64s mul_f64s div_f64s max_f64s sqrt_f64s
      mul_add_e_f64s reduce_sum_f64s equal_f64s less_than_or_equal_f64s
      select_f64s],
     exp_f64,
@@ -283,10 +277,6 @@ impl<S: Simd, T: Real> V<S, T> {
     #[inline(always)]
     pub(crate) fn where_not_zero(self, keep: Self) -> Self {
         V { simd: self.simd, value: T::where_not_zero(self.simd, keep.value, self.value) }
-    }
-    #[inline(always)]
-    pub(crate) fn min(self, b: Self) -> Self {
-        V { simd: self.simd, value: T::min(self.simd, self.value, b.value) }
     }
     /// The first lane.
     #[inline(always)]

@@ -16,6 +16,27 @@ pub struct Cache {
     free: Vec<u32>,
     kv_heads: usize,
     head_dim: usize,
+    pub(crate) buffers: Buffers,
+}
+
+/// Activations of one pass that the next may use: fresh memory costs more than what is computed in a small layer.
+#[derive(Default)]
+pub(crate) struct Buffers(Vec<Vec<f32>>);
+
+impl Buffers {
+    /// `length` numbers of any value.
+    pub(crate) fn take(&mut self, length: usize) -> Vec<f32> {
+        let fits = |(at, buffer): (usize, &Vec<f32>)| (buffer.capacity() >= length).then(|| (buffer.capacity(), at));
+        let smallest = self.0.iter().enumerate().filter_map(fits).min();
+        let mut buffer = smallest.map(|(_, at)| self.0.swap_remove(at)).unwrap_or_default();
+        buffer.resize(length, 0.0);
+        buffer
+    }
+
+    /// Takes a buffer back.
+    pub(crate) fn give(&mut self, buffer: Vec<f32>) {
+        self.0.push(buffer);
+    }
 }
 
 /// What one reader has read: made by [`Cache::begin`] or [`Cache::fork`], given back by [`Cache::end`].
@@ -46,6 +67,7 @@ impl Cache {
             free: (0..pages as u32).rev().collect(),
             kv_heads: config.kv_heads,
             head_dim: config.head_dim,
+            buffers: Buffers::default(),
         }
     }
 

@@ -2,7 +2,6 @@
 
 use crate::{Cache, Chunk, Model, NoTaps, Sequence};
 use rand::RngExt;
-use saltus_compute::predictions;
 use saltus_lm::{End, GenerateRequest, Generation, Sampling, TokenId, Tokenizer};
 use saltus_random::Key;
 use std::collections::VecDeque;
@@ -151,18 +150,19 @@ fn step(model: &Model, readers: &mut [Reader<'_>], cache: &mut Cache) {
     if hidden.wanted() == 0 {
         return;
     }
-    let mut logits = model.logits(&hidden, 0..hidden.wanted());
-    let columns = hidden.wanted().next_multiple_of(saltus_compute::BLOCK);
     let talkers = readers.iter_mut().zip(said).filter(|(_, said)| *said).map(|(reader, _)| reader);
     let talkers: Vec<&mut Reader<'_>> = talkers.collect();
-    let chosen: Vec<Option<TokenId>> = talkers
-        .iter()
-        .enumerate()
-        .map(|(column, reader)| sample(&logits, columns, column, reader.request.sampling, reader.tokens.len()))
-        .collect();
-    let greedy = predictions(&mut logits, &vec![0; columns]);
-    for ((reader, chosen), greedy) in talkers.into_iter().zip(chosen).zip(greedy) {
-        reader.tokens.push(chosen.unwrap_or(greedy.argmax));
+    let random = |reader: &&mut Reader<'_>| matches!(reader.request.sampling, Sampling::Random { .. });
+    let any = |wanted: bool| talkers.iter().any(|reader| random(reader) == wanted);
+    let logits = if any(true) { model.logits(&hidden, 0..hidden.wanted()) } else { Vec::new() };
+    let greedy = if any(false) { model.predictions(&hidden, &vec![0; hidden.wanted()]) } else { Vec::new() };
+    let columns = hidden.wanted().next_multiple_of(saltus_compute::BLOCK);
+    for (column, reader) in talkers.into_iter().enumerate() {
+        let token = match reader.request.sampling {
+            Sampling::Greedy => greedy[column].argmax,
+            sampling => sample(&logits, columns, column, sampling, reader.tokens.len()).unwrap_or_default(),
+        };
+        reader.tokens.push(token);
     }
 }
 

@@ -7,16 +7,16 @@
 use crate::{
     Cache, Sequence,
     architecture::{Activation, Architecture, EmbeddingKind, NormPlace, Positions, QkNorm, Residual},
-    model::{LayerWeights, Model},
+    model::{LayerWeights, Model, NormWeights},
     taps::{Activations, Site, Taps},
 };
 use rayon::prelude::*;
 use saltus_compute::{
-    BLOCK, Heads, Reader, Weighing, Write, activate, activate_gated, angle_table, attention_paged, gather, rms_norm,
-    rope_partial, soft_cap,
+    BLOCK, Heads, IGNORE, Prediction, Reader, Readout, Weighing, Write, activate, activate_gated, angle_table,
+    attention_paged, gather, readout, rms_norm, rope_partial, soft_cap,
 };
 use saltus_lm::TokenId;
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 /// New tokens of one sequence.
 pub struct Chunk<'a> {
@@ -56,6 +56,16 @@ impl Hidden {
     /// The wanted tokens of all chunks.
     pub fn wanted(&self) -> usize {
         self.wanted
+    }
+
+    /// The stream at some of the wanted tokens, with the columns it has and those in use.
+    fn columns(&self, range: Range<usize>) -> (Cow<'_, [f32]>, (usize, usize)) {
+        let (used, count) = (range.len(), range.len().next_multiple_of(BLOCK));
+        if range.start == 0 && count == self.columns {
+            return (Cow::Borrowed(&self.values), (count, used));
+        }
+        let picked: Vec<u32> = range.map(|column| column as u32).collect();
+        (Cow::Owned(pick(&self.values, self.columns, &picked, count)), (count, used))
     }
 }
 
@@ -184,17 +194,51 @@ impl Model {
     /// Logits `[vocabulary, columns]` of some of the wanted tokens, `columns` being their number rounded up to whole
     /// blocks.
     pub fn logits(&self, hidden: &Hidden, range: Range<usize>) -> Vec<f32> {
-        let (used, count) = (range.len(), range.len().next_multiple_of(BLOCK));
-        let picked: Vec<u32> = range.map(|column| column as u32).collect();
-        let x = pick(&hidden.values, hidden.columns, &picked, count);
-        let mut logits = vec![0.0; self.config.vocabulary * count];
-        self.head.apply((count, used), &x, &mut logits, Write::Set);
-        if let Some(cap) = self.config.architecture.head.soft_cap {
-            soft_cap(&mut logits, cap as f32);
-        }
+        let (x, columns) = hidden.columns(range);
+        let mut logits = vec![0.0; self.config.vocabulary * columns.0];
+        self.head.apply(columns, &x, &mut logits, Write::Set);
+        self.cap_logits(&mut logits);
         logits
     }
+
+    /// What is said of a target at each of the wanted tokens, of which there are as many as `targets`. The logits of the
+    /// whole vocabulary never lie in memory.
+    pub fn predictions(&self, hidden: &Hidden, targets: &[TokenId]) -> Vec<Prediction> {
+        let mut said = Vec::with_capacity(targets.len());
+        for (start, targets) in (0..).step_by(HEAD_COLUMNS).zip(targets.chunks(HEAD_COLUMNS)) {
+            let (x, columns) = hidden.columns(start..start + targets.len());
+            let mut targets = targets.to_vec();
+            targets.resize(columns.0, IGNORE);
+            let slabs: Vec<(usize, Range<usize>)> = self.head.slabs(SLAB / columns.0).collect();
+            let read = |logits: &mut Vec<f32>, (piece, rows): &(usize, Range<usize>)| {
+                // What the buffer held before is overwritten.
+                logits.resize(rows.len() * columns.0, 0.0);
+                self.head.apply_slab((*piece, rows.clone()), columns, &x, logits);
+                self.cap_logits(logits);
+                (rows.start as u32, readout(rows.start as u32, logits, &targets))
+            };
+            let parts: Vec<(u32, Readout<f32>)> = slabs.par_iter().map_init(Vec::new, read).collect();
+            let mut parts = parts.into_iter();
+            if let Some((_, mut all)) = parts.next() {
+                parts.for_each(|(first, part)| all.join(first, &part, &targets));
+                said.extend(all.predictions(&targets));
+            }
+        }
+        said
+    }
+
+    fn cap_logits(&self, logits: &mut [f32]) {
+        if let Some(cap) = self.config.architecture.head.soft_cap {
+            soft_cap(logits, cap as f32);
+        }
+    }
 }
+
+/// Numbers of a slab of logits: what stays in the cache until it is read.
+const SLAB: usize = 1 << 19;
+
+/// Columns whose logits are computed together.
+const HEAD_COLUMNS: usize = 512;
 
 impl Pass<'_, '_> {
     /// The stream behind the last layer, and whether at the wanted columns alone.
@@ -226,7 +270,8 @@ impl Pass<'_, '_> {
         let Architecture { positions, embedding, .. } = &self.model.config.architecture;
         let EmbeddingKind { scale, norm: _, segments } = embedding;
         let (width, count) = (self.model.config.width, self.all.count);
-        let mut x = vec![0.0; width * count];
+        let mut x = self.take(width * count);
+        x.fill(0.0);
         let mut row = vec![0.0; width];
         let mut column = 0;
         for chunk in self.chunks {
@@ -251,9 +296,7 @@ impl Pass<'_, '_> {
             }
         }
         if let Some(norm) = &self.model.embedding_norm {
-            let mut normed = vec![0.0; x.len()];
-            norm.apply(count, &x, &mut normed);
-            x = normed;
+            self.norm_in_place(norm, count, &mut x);
         }
         x
     }
@@ -264,51 +307,81 @@ impl Pass<'_, '_> {
         let weights = &model.layers[number];
         let (place, residual) = (model.config.architecture.norm.place, model.config.architecture.residual);
         self.tap(Site::ResidualBefore(number), false, &mut stream);
-        let mut normed = vec![0.0; stream.len()];
-        match &weights.attention_norm {
-            Some(norm) => norm.apply(self.all.count, &stream, &mut normed),
-            None => normed.copy_from_slice(&stream),
-        }
+        let normed = self.normed(weights.attention_norm.as_ref(), self.all.count, &stream);
         let mut attended = self.attend(number, weights, &normed, narrow);
-        let columns = if narrow { self.wanted.pair() } else { self.all.pair() };
+        self.give(normed);
+        let columns = if narrow { self.wanted.count } else { self.all.count };
         if narrow {
-            stream = self.pick(&stream);
+            let picked = self.pick(&stream);
+            self.give(std::mem::replace(&mut stream, picked));
             if stream.is_empty() {
                 return stream;
             }
         }
         if let (Some(norm), NormPlace::After | NormPlace::Both) = (&weights.after_attention, place) {
-            attended = normed_by(norm, columns.0, &attended);
+            self.norm_in_place(norm, columns, &mut attended);
         }
         self.tap(Site::AttentionOutput(number), narrow, &mut attended);
-        let before = (residual == Residual::Parallel).then(|| stream.clone());
+        let parallel = residual == Residual::Parallel;
+        // A parallel MLP reads the stream before attention has written.
+        let mut input = if parallel { self.normed(weights.mlp_norm.as_ref(), columns, &stream) } else { Vec::new() };
         add(&mut stream, &attended);
+        self.give(attended);
         if let (Some(norm), NormPlace::Stream) = (&weights.after_attention, place) {
-            stream = normed_by(norm, columns.0, &stream);
+            self.norm_in_place(norm, columns, &mut stream);
         }
         self.tap(Site::ResidualBetween(number), narrow, &mut stream);
 
-        let mut input = match &weights.mlp_norm {
-            Some(norm) => normed_by(norm, columns.0, before.as_deref().unwrap_or(&stream)),
-            None => stream.clone(),
-        };
+        if !parallel {
+            input = self.normed(weights.mlp_norm.as_ref(), columns, &stream);
+        }
         self.tap(Site::MlpInput(number), narrow, &mut input);
         let mut output = self.mlp(number, weights, &input, narrow);
+        self.give(input);
         if let (Some(norm), NormPlace::After | NormPlace::Both) = (&weights.after_mlp, place) {
-            output = normed_by(norm, columns.0, &output);
+            self.norm_in_place(norm, columns, &mut output);
         }
         self.tap(Site::MlpOutput(number), narrow, &mut output);
         add(&mut stream, &output);
+        self.give(output);
         if let (Some(norm), NormPlace::Stream) = (&weights.after_mlp, place) {
-            stream = normed_by(norm, columns.0, &stream);
+            self.norm_in_place(norm, columns, &mut stream);
         }
         self.tap(Site::ResidualAfter(number), narrow, &mut stream);
         stream
     }
 
+    fn take(&mut self, length: usize) -> Vec<f32> {
+        self.cache.buffers.take(length)
+    }
+
+    fn give(&mut self, buffer: Vec<f32>) {
+        self.cache.buffers.give(buffer);
+    }
+
+    /// `norm(x)`, or x where there is no norm.
+    fn normed(&mut self, norm: Option<&NormWeights>, columns: usize, x: &[f32]) -> Vec<f32> {
+        let mut y = self.take(x.len());
+        match norm {
+            Some(norm) if columns > 0 => norm.apply(columns, x, &mut y),
+            _ => y.copy_from_slice(x),
+        }
+        y
+    }
+
+    fn norm_in_place(&mut self, norm: &NormWeights, columns: usize, x: &mut Vec<f32>) {
+        let y = self.normed(Some(norm), columns, x);
+        self.give(std::mem::replace(x, y));
+    }
+
     /// The wanted columns of `[channels, all]`.
-    fn pick(&self, x: &[f32]) -> Vec<f32> {
-        pick(x, self.all.count, &self.picked, self.wanted.count)
+    fn pick(&mut self, x: &[f32]) -> Vec<f32> {
+        let (from, to) = (self.all.count, self.wanted.count);
+        let mut y = self.take(x.len() / from.max(1) * to);
+        if to > 0 {
+            gather(x, from, &self.picked, to, &mut y);
+        }
+        y
     }
 
     fn mlp(&mut self, number: usize, weights: &LayerWeights, input: &[f32], narrow: bool) -> Vec<f32> {
@@ -316,17 +389,19 @@ impl Pass<'_, '_> {
         let columns = if narrow { self.wanted.pair() } else { self.all.pair() };
         let mlp = config.architecture.mlp;
         let units = config.mlp_hidden * columns.0;
-        let mut before = vec![0.0; units * if mlp.gated { 2 } else { 1 }];
+        let mut before = self.take(units * if mlp.gated { 2 } else { 1 });
         weights.gate_up.apply(columns, input, &mut before, Write::Set);
-        let mut hidden = vec![0.0; units];
+        let mut hidden = self.take(units);
         let activation = compute_activation(mlp.activation);
         match mlp.gated {
             true => activate_gated(activation, &before, &mut hidden),
             false => activate(activation, &before, &mut hidden),
         }
+        self.give(before);
         self.tap(Site::MlpHidden(number), narrow, &mut hidden);
-        let mut output = vec![0.0; config.width * columns.0];
+        let mut output = self.take(config.width * columns.0);
         weights.down.apply(columns, &hidden, &mut output, Write::Set);
+        self.give(hidden);
         output
     }
 
@@ -335,7 +410,7 @@ impl Pass<'_, '_> {
         let config = &self.model.config;
         let Heads { heads, kv_heads, head_dim } = config.attention_heads();
         let windowed = config.window(number).is_some();
-        let mut kv = vec![0.0; 2 * kv_heads * head_dim * self.all.count];
+        let mut kv = self.take(2 * kv_heads * head_dim * self.all.count);
         weights.kv.apply(self.all.pair(), normed, &mut kv, Write::Set);
         self.clip(&mut kv);
         let (k, v) = kv.split_at_mut(kv_heads * head_dim * self.all.count);
@@ -343,25 +418,24 @@ impl Pass<'_, '_> {
         for (chunk, span) in self.chunks.iter().zip(&self.all.spans) {
             self.cache.write(number, chunk.sequence, (span.start, span.len()), k, v);
         }
+        self.give(kv);
         let columns = if narrow { self.wanted.pair() } else { self.all.pair() };
         if columns.0 == 0 {
             return Vec::new();
         }
-        let picked;
-        let normed = if narrow {
-            picked = self.pick(normed);
-            &picked
-        } else {
-            normed
-        };
-        let mut q = vec![0.0; heads * head_dim * columns.0];
-        weights.q.apply(columns, normed, &mut q, Write::Set);
+        let picked = narrow.then(|| self.pick(normed));
+        let mut q = self.take(heads * head_dim * columns.0);
+        weights.q.apply(columns, picked.as_deref().unwrap_or(normed), &mut q, Write::Set);
+        picked.into_iter().for_each(|picked| self.give(picked));
         self.clip(&mut q);
         self.turn(&mut q, weights.qk_gains.as_ref().map(|gains| &gains.0[..]), windowed, narrow);
-        let mut mixed = self.weigh(number, &q, narrow);
+        let mut mixed = self.take(q.len());
+        self.weigh(number, &q, &mut mixed, narrow);
+        self.give(q);
         self.tap(Site::HeadOutput(number), narrow, &mut mixed);
-        let mut attended = vec![0.0; config.width * columns.0];
+        let mut attended = self.take(config.width * columns.0);
         weights.o.apply(columns, &mixed, &mut attended, Write::Set);
+        self.give(mixed);
         attended
     }
 
@@ -395,8 +469,8 @@ impl Pass<'_, '_> {
         }
     }
 
-    /// Attention of all heads to what the sequences have read: `[heads * head_dim, columns]`.
-    fn weigh(&mut self, number: usize, q: &[f32], narrow: bool) -> Vec<f32> {
+    /// Attention of all heads to what the sequences have read: q and mixed `[heads * head_dim, columns]`.
+    fn weigh(&mut self, number: usize, q: &[f32], mixed: &mut [f32], narrow: bool) {
         let config = &self.model.config;
         let (heads, attention) = (config.attention_heads(), &config.architecture.attention);
         let by = Weighing {
@@ -409,15 +483,14 @@ impl Pass<'_, '_> {
         };
         let columns = if narrow { &self.wanted } else { &self.all };
         let pages = self.cache.pages(number);
-        let mut mixed = vec![0.0; q.len()];
         let rows = heads.head_dim * columns.count;
         if self.taps.wants(Site::AttentionPattern(number)) {
             for (which, (chunk, span)) in self.chunks.iter().zip(&columns.spans).enumerate() {
                 let mut pattern = vec![0.0; heads.heads * span.len() * chunk.sequence.length()];
-                attention_paged(by, pages, chunk.reader(columns, span, 0..heads.heads), q, &mut mixed, &mut pattern);
+                attention_paged(by, pages, chunk.reader(columns, span, 0..heads.heads), q, mixed, &mut pattern);
                 self.taps.pattern(number, which, chunk.sequence.length(), &pattern);
             }
-            return mixed;
+            return;
         }
         let one = |(head, (q, mixed)): (usize, (&[f32], &mut [f32]))| {
             for (chunk, span) in self.chunks.iter().zip(&columns.spans).filter(|(_, span)| !span.is_empty()) {
@@ -436,7 +509,6 @@ impl Pass<'_, '_> {
             let parts = q.par_chunks(together * rows).zip(mixed.par_chunks_mut(together * rows)).enumerate();
             parts.for_each(|(i, part)| one((i * together, part)));
         }
-        mixed
     }
 
     /// The stream at the wanted columns, normed for the head.
@@ -444,14 +516,16 @@ impl Pass<'_, '_> {
         let model = self.model;
         self.tap(Site::FinalNormInput, narrow, &mut stream);
         if !narrow {
-            stream = self.pick(&stream);
+            let picked = self.pick(&stream);
+            self.give(std::mem::replace(&mut stream, picked));
         }
         let values = model.normed_for_head(&stream, self.wanted.pair());
+        self.give(stream);
         Hidden { values, columns: self.wanted.count, wanted: self.picked.len() }
     }
 }
 
-fn normed_by(norm: &crate::model::NormWeights, columns: usize, x: &[f32]) -> Vec<f32> {
+fn normed_by(norm: &NormWeights, columns: usize, x: &[f32]) -> Vec<f32> {
     let mut y = vec![0.0; x.len()];
     if columns > 0 {
         norm.apply(columns, x, &mut y);

@@ -1,12 +1,11 @@
 //! A model that answers questions.
 
-use crate::{Cache, Chunk, IGNORE, Model, NoTaps, Weights, generate::generate};
+use crate::{Cache, Chunk, Model, NoTaps, Weights, generate::generate};
 use rayon::prelude::*;
-use saltus_compute::{BLOCK, predictions};
 use saltus_lm::{
     Capabilities, Error, GenerateRequest, Generation, LanguageModel, Score, ScoreRequest, TokenId, Tokenizer,
 };
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 /// A model with its tokenizer; implements [`LanguageModel`] on the threads of the caller's pool.
 pub struct LocalModel {
@@ -26,9 +25,6 @@ pub enum Overflow {
 
 /// Positions scored together: sequences are packed one after another up to here.
 const PACKED: usize = 512;
-
-/// Logits computed at a time, in numbers.
-const LOGITS: usize = 1 << 22;
 
 /// Bytes of keys and values while generating.
 const CACHE: usize = 1 << 30;
@@ -89,28 +85,25 @@ impl LocalModel {
     }
 
     /// Scores requests in one pass.
-    fn score_packed(&self, requests: &[ScoreRequest], asked: &[Asked]) -> Vec<Score> {
-        let pages = asked.iter().map(|asked| Cache::pages_of(asked.tokens.len())).sum();
-        let mut cache = Cache::new(&self.model.config, pages);
+    fn score_packed(&self, cache: &mut Cache, requests: &[ScoreRequest], asked: &[Asked]) -> Vec<Score> {
         let mut sequences: Vec<_> = asked.iter().map(|_| cache.begin()).collect();
-        let chunk = |(asked, sequence): (&'_ Asked, _)| (asked.from..asked.tokens.len(), sequence);
         let mut chunks: Vec<Chunk<'_>> = asked
             .iter()
-            .zip(asked.iter().zip(&mut sequences).map(chunk))
-            .map(|(asked, (wanted, sequence))| Chunk { sequence, tokens: &asked.tokens, wanted, segment: 0 })
+            .zip(&mut sequences)
+            .map(|(asked, sequence)| Chunk {
+                sequence,
+                tokens: &asked.tokens,
+                wanted: asked.from..asked.tokens.len(),
+                segment: 0,
+            })
             .collect();
-        let Some(hidden) = self.model.forward(&mut chunks, &mut cache, &mut NoTaps) else {
+        let Some(hidden) = self.model.forward(&mut chunks, cache, &mut NoTaps) else {
             unreachable!("the cache was made for these requests")
         };
+        drop(chunks);
+        sequences.into_iter().for_each(|sequence| cache.end(sequence));
         let targets: Vec<TokenId> = requests.iter().flat_map(|request| &request.continuation).copied().collect();
-        let at_once = (LOGITS / self.model.config.vocabulary).clamp(BLOCK, PACKED) / BLOCK * BLOCK;
-        let mut said = Vec::with_capacity(targets.len());
-        for (start, targets) in (0..).step_by(at_once).zip(targets.chunks(at_once)) {
-            let mut logits = self.model.logits(&hidden, start..start + targets.len());
-            let mut targets = targets.to_vec();
-            targets.resize(targets.len().next_multiple_of(BLOCK), IGNORE);
-            said.extend(predictions(&mut logits, &targets));
-        }
+        let said = self.model.predictions(&hidden, &targets);
         let mut said = said.iter();
         requests
             .iter()
@@ -158,12 +151,20 @@ impl LanguageModel for LocalModel {
             packs.push(from..from + count);
             from += count;
         }
-        let score = |pack: &std::ops::Range<usize>| self.score_packed(&requests[pack.clone()], &asked[pack.clone()]);
-        // Packs side by side need no waiting for one another; fewer packs than threads share each product.
-        let scores: Vec<Vec<Score>> = match packs.len() >= rayon::current_num_threads() {
-            true => packs.par_iter().map(score).collect(),
-            false => packs.iter().map(score).collect(),
+        let pages = |pack: &Range<usize>| asked[pack.clone()].iter().map(|a| Cache::pages_of(a.tokens.len())).sum();
+        let most = packs.iter().map(pages).max().unwrap_or(0);
+        let begin = || Cache::new(&self.model.config, most);
+        let score = |cache: &mut Cache, pack: &Range<usize>| {
+            self.score_packed(cache, &requests[pack.clone()], &asked[pack.clone()])
         };
+        // Packs side by side need no waiting for one another; fewer packs than threads share each product.
+        let scores: Vec<Vec<Score>> = rayon::scope(|_| match packs.len() >= rayon::current_num_threads() {
+            true => packs.par_iter().map_init(begin, score).collect(),
+            false => {
+                let mut cache = begin();
+                packs.iter().map(|pack| score(&mut cache, pack)).collect()
+            }
+        });
         Ok(scores.into_iter().flatten().collect())
     }
 
@@ -174,7 +175,8 @@ impl LanguageModel for LocalModel {
             let context = self.fit(&request.context, request.max_tokens)?.to_vec();
             fitting.push(GenerateRequest { context, ..request.clone() });
         }
-        Ok(generate(&self.model, &*self.tokenizer, &fitting, CACHE))
+        // Within the pool: work handed to it from outside would wake its threads for every product.
+        Ok(rayon::scope(|_| generate(&self.model, &*self.tokenizer, &fitting, CACHE)))
     }
 }
 

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use saltus_compute::{
     Format, Linear, StoredRows, Write, add_bias, expand, layer_norm, linear_stored, rms_norm, stored_row,
 };
+use std::ops::Range;
 
 /// Some rows of a tensor as they lie in a file or in memory.
 #[derive(Clone, Debug)]
@@ -280,8 +281,7 @@ impl Matrix {
             let (y, later) = rest.split_at_mut(outputs * columns);
             rest = later;
             let product = |bytes: &[u8], y: &mut [f32]| {
-                let shape = Linear { outputs: y.len() / columns, inputs: self.inputs, positions: columns };
-                linear_stored(shape, StoredRows { format: piece.format, bytes }, used, x, y, write);
+                linear_stored(self.shape(y, columns), StoredRows { format: piece.format, bytes }, used, x, y, write);
             };
             let threads = rayon::current_num_threads();
             if threads == 1 || outputs * self.inputs * used.min(16) < WORTH_SHARING {
@@ -293,6 +293,10 @@ impl Matrix {
                 shares.for_each(|(bytes, y)| product(bytes, y));
             }
         }
+    }
+
+    fn shape(&self, y: &[f32], columns: usize) -> Linear {
+        Linear { outputs: y.len() / columns, inputs: self.inputs, positions: columns }
     }
 
     /// Row `row` as f32.
@@ -315,6 +319,38 @@ impl Affine {
         self.matrix.apply(columns, x, y, write);
         if !self.bias.is_empty() {
             add_bias(&self.bias, columns.0, y);
+        }
+    }
+
+    /// All outputs in slabs of at most about `rows`: the piece each lies in, and which outputs.
+    pub(crate) fn slabs(&self, rows: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
+        // Whole register tiles.
+        let rows = (rows / 48 * 48).max(48);
+        let mut from = 0;
+        self.matrix.pieces.iter().enumerate().flat_map(move |(number, piece)| {
+            let first = from;
+            from += piece.bytes.len() / piece.format.bytes(self.matrix.inputs);
+            let end = from;
+            (first..end).step_by(rows).map(move |start| (number, start..(start + rows).min(end)))
+        })
+    }
+
+    /// `y = W x + b` for the outputs of one slab, `[rows, columns]`.
+    pub(crate) fn apply_slab(
+        &self,
+        (number, rows): (usize, Range<usize>),
+        (columns, used): (usize, usize),
+        x: &[f32],
+        y: &mut [f32],
+    ) {
+        let (matrix, piece) = (&self.matrix, &self.matrix.pieces[number]);
+        let row_bytes = piece.format.bytes(matrix.inputs);
+        let before: usize = matrix.pieces[..number].iter().map(|p| p.bytes.len() / p.format.bytes(matrix.inputs)).sum();
+        let bytes = &piece.bytes[(rows.start - before) * row_bytes..(rows.end - before) * row_bytes];
+        let stored = StoredRows { format: piece.format, bytes };
+        linear_stored(matrix.shape(y, columns), stored, used, x, y, Write::Set);
+        if !self.bias.is_empty() {
+            add_bias(&self.bias[rows], columns, y);
         }
     }
 }
