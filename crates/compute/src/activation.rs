@@ -1,9 +1,6 @@
 //! The nonlinearities of MLPs, plain and gated (Shazeer, arXiv 2002.05202), other than the SwiGLU of the trained ladder.
 
-use crate::{
-    mlp::swiglu,
-    real::{Real, V, vectorized},
-};
+use crate::real::{Real, V, vectorized};
 use pulp::Simd;
 
 /// A nonlinearity.
@@ -28,17 +25,9 @@ vectorized! {
     }
 }
 
-/// `y = activation(gate) * up`, all of one length; `gate_up` holds the gate and then `up`.
-pub fn activate_gated<T: Real>(activation: Activation, gate_up: &[T], y: &mut [T]) {
-    match activation {
-        Activation::Silu => swiglu(gate_up, y),
-        _ => gated(activation, gate_up, y),
-    }
-}
-
 vectorized! {
-    fn gated<T>(simd, activation: Activation, gate_up: &'a [T], y: &'a mut [T]) {
-        let (gate, up) = gate_up.split_at(y.len());
+    /// `y = activation(gate) * up`, all of one length.
+    pub fn activate_gated<T>(simd, activation: Activation, gate: &'a [T], up: &'a [T], y: &'a mut [T]) {
         for ((gate, up), y) in T::lanes(simd, gate).iter().zip(T::lanes(simd, up)).zip(T::lanes_mut(simd, y)) {
             *y = (apply(simd, activation, V::<S, T>::new(simd, *gate)) * V::new(simd, *up)).value;
         }
@@ -63,28 +52,40 @@ pub(crate) fn cap_lanes<S: Simd, T: Real>(simd: S, x: &mut [T], cap: T) {
     }
 }
 
+/// A constant in every lane.
+#[inline(always)]
+fn c<S: Simd, T: Real>(simd: S, value: f64) -> V<S, T> {
+    V::splat(simd, T::from_f64(value))
+}
+
+/// 1 / (1 + e^-u).
+#[inline(always)]
+fn logistic<S: Simd, T: Real>(simd: S, u: V<S, T>) -> V<S, T> {
+    let one = c(simd, 1.0);
+    one / (one + (V::zero(simd) - u).exp())
+}
+
+// No closures: what is not inlined into the instruction set chosen outside is a call for every instruction.
 #[inline(always)]
 fn apply<S: Simd, T: Real>(simd: S, activation: Activation, x: V<S, T>) -> V<S, T> {
-    let c = |value: f64| V::<S, T>::splat(simd, T::from_f64(value));
     let zero = V::zero(simd);
-    let logistic = |u: V<S, T>| c(1.0) / (c(1.0) + (zero - u).exp());
     match activation {
-        Activation::Silu => x * logistic(x),
+        Activation::Silu => x * logistic(simd, x),
         Activation::Relu => x.max(zero),
         Activation::GeluTanh => {
-            let cubic = (x * x).fma(c(0.044_715), c(1.0)) * x;
-            x * logistic(cubic * c(2.0 * (2.0 / std::f64::consts::PI).sqrt()))
+            let cubic = (x * x).fma(c(simd, 0.044_715), c(simd, 1.0)) * x;
+            x * logistic(simd, cubic * c(simd, 2.0 * (2.0 / std::f64::consts::PI).sqrt()))
         }
         Activation::Gelu => {
             // Phi(-z) = erfc(z / sqrt 2) / 2, by Abramowitz & Stegun 7.1.26.
             let z = x.max(zero - x);
-            let scaled = z * c(std::f64::consts::FRAC_1_SQRT_2);
-            let t = c(1.0) / scaled.fma(c(0.327_591_1), c(1.0));
-            let mut sum = c(1.061_405_429);
+            let scaled = z * c(simd, std::f64::consts::FRAC_1_SQRT_2);
+            let t = c::<S, T>(simd, 1.0) / scaled.fma(c(simd, 0.327_591_1), c(simd, 1.0));
+            let mut sum = c(simd, 1.061_405_429);
             for k in [-1.453_152_027, 1.421_413_741, -0.284_496_736, 0.254_829_592] {
-                sum = sum.fma(t, c(k));
+                sum = sum.fma(t, c(simd, k));
             }
-            let tail = sum * t * (zero - scaled * scaled).exp() * c(0.5);
+            let tail = sum * t * (zero - scaled * scaled).exp() * c(simd, 0.5);
             x.max(zero) - z * tail
         }
     }
@@ -116,7 +117,7 @@ mod tests {
             wide[crate::BLOCK..].fill(2.0);
             let (mut y, mut gated) = ([0.0; crate::BLOCK], [0.0; crate::BLOCK]);
             activate(activation, &wide[..crate::BLOCK], &mut y);
-            activate_gated(activation, &wide, &mut gated);
+            activate_gated(activation, &wide[..crate::BLOCK], &wide[crate::BLOCK..], &mut gated);
             for ((y, gated), expect) in y.iter().zip(&gated).zip(expect(activation)) {
                 assert!((y - expect).abs() < 1e-6, "{activation:?} {y} {expect}");
                 assert!((gated - 2.0 * y).abs() < 1e-6);

@@ -6,13 +6,13 @@
 
 use crate::{
     Cache, Sequence,
-    architecture::{Activation, Architecture, EmbeddingKind, NormPlace, Positions, QkNorm, Residual},
-    model::{LayerWeights, Model, NormWeights},
+    architecture::{Activation, Architecture, EmbeddingKind, Mlp, NormPlace, Positions, QkNorm, Residual},
+    model::{LayerWeights, Model, NormWeights, apply_all},
     taps::{Activations, Site, Taps},
 };
 use rayon::prelude::*;
 use saltus_compute::{
-    BLOCK, Heads, IGNORE, Prediction, Reader, Readout, Weighing, Write, activate, activate_gated, angle_table,
+    BLOCK, Heads, IGNORE, Pages, Prediction, Reader, Readout, Weighing, activate, activate_gated, angle_table,
     attention_paged, gather, readout, rms_norm, rope_partial, soft_cap,
 };
 use saltus_lm::TokenId;
@@ -184,7 +184,7 @@ impl Model {
         };
         if let Some((transform, norm)) = &self.transform {
             let (mut x, mut y) = (vec![0.0; stream.len()], vec![0.0; stream.len()]);
-            transform.apply(columns, &stream, &mut x, Write::Set);
+            transform.apply(columns, &stream, &mut x);
             activate(compute_activation(self.config.architecture.mlp.activation), &x, &mut y);
             stream = normed_by(norm, columns.0, &y);
         }
@@ -196,7 +196,7 @@ impl Model {
     pub fn logits(&self, hidden: &Hidden, range: Range<usize>) -> Vec<f32> {
         let (x, columns) = hidden.columns(range);
         let mut logits = vec![0.0; self.config.vocabulary * columns.0];
-        self.head.apply(columns, &x, &mut logits, Write::Set);
+        self.head.apply(columns, &x, &mut logits);
         self.cap_logits(&mut logits);
         logits
     }
@@ -390,17 +390,13 @@ impl Pass<'_, '_> {
         let mlp = config.architecture.mlp;
         let units = config.mlp_hidden * columns.0;
         let mut before = self.take(units * if mlp.gated { 2 } else { 1 });
-        weights.gate_up.apply(columns, input, &mut before, Write::Set);
+        weights.gate_up.apply(columns, input, &mut before);
         let mut hidden = self.take(units);
-        let activation = compute_activation(mlp.activation);
-        match mlp.gated {
-            true => activate_gated(activation, &before, &mut hidden),
-            false => activate(activation, &before, &mut hidden),
-        }
+        activate_all(mlp, &before, &mut hidden);
         self.give(before);
         self.tap(Site::MlpHidden(number), narrow, &mut hidden);
         let mut output = self.take(config.width * columns.0);
-        weights.down.apply(columns, &hidden, &mut output, Write::Set);
+        weights.down.apply(columns, &hidden, &mut output);
         self.give(hidden);
         output
     }
@@ -411,7 +407,13 @@ impl Pass<'_, '_> {
         let Heads { heads, kv_heads, head_dim } = config.attention_heads();
         let windowed = config.window(number).is_some();
         let mut kv = self.take(2 * kv_heads * head_dim * self.all.count);
-        weights.kv.apply(self.all.pair(), normed, &mut kv, Write::Set);
+        let columns = if narrow { self.wanted.pair() } else { self.all.pair() };
+        let mut q = self.take(heads * head_dim * columns.0);
+        if narrow {
+            weights.kv.apply(self.all.pair(), normed, &mut kv);
+        } else {
+            apply_all(&mut [(&weights.q, &mut q[..]), (&weights.kv, &mut kv[..])], columns, normed);
+        }
         self.clip(&mut kv);
         let (k, v) = kv.split_at_mut(kv_heads * head_dim * self.all.count);
         self.turn(k, weights.qk_gains.as_ref().map(|gains| &gains.1[..]), windowed, false);
@@ -419,14 +421,14 @@ impl Pass<'_, '_> {
             self.cache.write(number, chunk.sequence, (span.start, span.len()), k, v);
         }
         self.give(kv);
-        let columns = if narrow { self.wanted.pair() } else { self.all.pair() };
         if columns.0 == 0 {
             return Vec::new();
         }
-        let picked = narrow.then(|| self.pick(normed));
-        let mut q = self.take(heads * head_dim * columns.0);
-        weights.q.apply(columns, picked.as_deref().unwrap_or(normed), &mut q, Write::Set);
-        picked.into_iter().for_each(|picked| self.give(picked));
+        if narrow {
+            let picked = self.pick(normed);
+            weights.q.apply(columns, &picked, &mut q);
+            self.give(picked);
+        }
         self.clip(&mut q);
         self.turn(&mut q, weights.qk_gains.as_ref().map(|gains| &gains.0[..]), windowed, narrow);
         let mut mixed = self.take(q.len());
@@ -434,7 +436,7 @@ impl Pass<'_, '_> {
         self.give(q);
         self.tap(Site::HeadOutput(number), narrow, &mut mixed);
         let mut attended = self.take(config.width * columns.0);
-        weights.o.apply(columns, &mixed, &mut attended, Write::Set);
+        weights.o.apply(columns, &mixed, &mut attended);
         self.give(mixed);
         attended
     }
@@ -492,22 +494,61 @@ impl Pass<'_, '_> {
             }
             return;
         }
+        let products: usize =
+            self.chunks.iter().zip(&columns.spans).map(|(c, span)| c.sequence.length() * span.len()).sum();
+        let threads = rayon::current_num_threads();
+        let alone = threads == 1 || products * heads.heads * heads.head_dim < 1 << 18;
+        if !alone && self.chunks.len() >= 2 * threads {
+            return self.weigh_in_groups((by, pages), q, mixed, columns);
+        }
         let one = |(head, (q, mixed)): (usize, (&[f32], &mut [f32]))| {
             for (chunk, span) in self.chunks.iter().zip(&columns.spans).filter(|(_, span)| !span.is_empty()) {
                 attention_paged(by, pages, chunk.reader(columns, span, head..head + q.len() / rows), q, mixed, &mut []);
             }
         };
-        let products: usize =
-            self.chunks.iter().zip(&columns.spans).map(|(c, span)| c.sequence.length() * span.len()).sum();
         // Heads that share keys are weighed together, unless there are fewer groups than threads.
         let group = heads.heads / heads.kv_heads;
-        let together = if heads.kv_heads >= rayon::current_num_threads() { group } else { 1 };
-        if rayon::current_num_threads() == 1 || products * heads.heads * heads.head_dim < 1 << 20 {
-            let parts = q.chunks(group * rows).zip(mixed.chunks_mut(group * rows)).enumerate();
-            parts.for_each(|(i, part)| one((i * group, part)));
+        let together = if alone || heads.kv_heads >= threads { group } else { 1 };
+        if alone {
+            let parts = q.chunks(together * rows).zip(mixed.chunks_mut(together * rows)).enumerate();
+            parts.for_each(|(i, part)| one((i * together, part)));
         } else {
             let parts = q.par_chunks(together * rows).zip(mixed.par_chunks_mut(together * rows)).enumerate();
             parts.for_each(|(i, part)| one((i * together, part)));
+        }
+    }
+
+    /// Attention of many chunks: some of them for each thread, as their number and not that of the heads allows.
+    fn weigh_in_groups(
+        &self,
+        (by, pages): (Weighing<'_, f32>, Pages<'_, f32>),
+        q: &[f32],
+        mixed: &mut [f32],
+        columns: &Columns,
+    ) {
+        let (heads, size) = (by.heads.heads, self.chunks.len().div_ceil(4 * rayon::current_num_threads()));
+        let groups: Vec<Range<usize>> =
+            (0..self.chunks.len()).step_by(size).map(|from| from..(from + size).min(self.chunks.len())).collect();
+        let span = |group: &Range<usize>| columns.spans[group.start].start..columns.spans[group.end - 1].end;
+        let one = |group: &Range<usize>| {
+            let span = span(group);
+            let picked: Vec<u32> = span.clone().map(|column| column as u32).collect();
+            let own = pick(q, columns.count, &picked, span.len().next_multiple_of(BLOCK));
+            let mut mixed = vec![0.0; own.len()];
+            let parts = self.chunks[group.clone()].iter().zip(&columns.spans[group.clone()]);
+            for (chunk, columns_of) in parts.filter(|(_, span)| !span.is_empty()) {
+                let reader = chunk.reader(columns, columns_of, 0..heads).moved_left(span.start);
+                attention_paged(by, pages, reader, &own, &mut mixed, &mut []);
+            }
+            mixed
+        };
+        let parts: Vec<Vec<f32>> = groups.par_iter().map(one).collect();
+        for (group, part) in groups.iter().zip(&parts).filter(|(_, part)| !part.is_empty()) {
+            let span = span(group);
+            let own = span.len().next_multiple_of(BLOCK);
+            for (to, from) in mixed.chunks_exact_mut(columns.count).zip(part.chunks_exact(own)) {
+                to[span.clone()].copy_from_slice(&from[..span.len()]);
+            }
         }
     }
 
@@ -546,6 +587,20 @@ fn add(x: &mut [f32], y: &[f32]) {
     for (x, y) in x.iter_mut().zip(y) {
         *x += y;
     }
+}
+
+/// Numbers activated by one thread at a time.
+const ACTIVATED: usize = 1 << 15;
+
+/// The nonlinearity of the MLP, shared between the threads where that pays.
+fn activate_all(mlp: Mlp, before: &[f32], hidden: &mut [f32]) {
+    let activation = compute_activation(mlp.activation);
+    let (gate, up) = before.split_at(hidden.len());
+    let parts = hidden.par_chunks_mut(ACTIVATED).zip(gate.par_chunks(ACTIVATED)).enumerate();
+    parts.for_each(|(part, (hidden, gate))| match mlp.gated {
+        true => activate_gated(activation, gate, &up[part * ACTIVATED..][..gate.len()], hidden),
+        false => activate(activation, gate, hidden),
+    });
 }
 
 fn compute_activation(activation: Activation) -> saltus_compute::Activation {

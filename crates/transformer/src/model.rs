@@ -272,29 +272,6 @@ impl Matrix {
         self.pieces.iter().map(|piece| piece.bytes.len()).sum()
     }
 
-    /// `y = W x` or `y += W x` in the first `used` of `columns` columns.
-    pub(crate) fn apply(&self, (columns, used): (usize, usize), x: &[f32], y: &mut [f32], write: Write) {
-        let mut rest = y;
-        for piece in &self.pieces {
-            let row_bytes = piece.format.bytes(self.inputs);
-            let outputs = piece.bytes.len() / row_bytes;
-            let (y, later) = rest.split_at_mut(outputs * columns);
-            rest = later;
-            let product = |bytes: &[u8], y: &mut [f32]| {
-                linear_stored(self.shape(y, columns), StoredRows { format: piece.format, bytes }, used, x, y, write);
-            };
-            let threads = rayon::current_num_threads();
-            if threads == 1 || outputs * self.inputs * used.min(16) < WORTH_SHARING {
-                product(&piece.bytes, y);
-            } else {
-                // A few shares for each thread, so that none waits long for the last; whole register tiles.
-                let rows = outputs.div_ceil(3 * threads).next_multiple_of(48);
-                let shares = piece.bytes.par_chunks(rows * row_bytes).zip(y.par_chunks_mut(rows * columns));
-                shares.for_each(|(bytes, y)| product(bytes, y));
-            }
-        }
-    }
-
     fn shape(&self, y: &[f32], columns: usize) -> Linear {
         Linear { outputs: y.len() / columns, inputs: self.inputs, positions: columns }
     }
@@ -313,13 +290,43 @@ impl Matrix {
     }
 }
 
-impl Affine {
-    /// `y = W x + b`, or with [`Write::Add`] that added to y.
-    pub(crate) fn apply(&self, columns: (usize, usize), x: &[f32], y: &mut [f32], write: Write) {
-        self.matrix.apply(columns, x, y, write);
-        if !self.bias.is_empty() {
-            add_bias(&self.bias, columns.0, y);
+/// `y = W x + b` in the first `used` of `columns` columns, for maps that read the same x: their rows are shared between
+/// the threads all at once.
+pub(crate) fn apply_all(maps: &mut [(&Affine, &mut [f32])], (columns, used): (usize, usize), x: &[f32]) {
+    let product = |(matrix, format, bytes, y): (&Matrix, Format, &[u8], &mut [f32])| {
+        linear_stored(matrix.shape(y, columns), StoredRows { format, bytes }, used, x, y, Write::Set);
+    };
+    let outputs: usize = maps.iter().map(|(_, y)| y.len() / columns).sum();
+    let inputs = x.len() / columns;
+    let threads = rayon::current_num_threads();
+    let alone = threads == 1 || outputs * inputs * used.clamp(8, 16) < WORTH_SHARING;
+    // A few shares for each thread, so that none waits long for the last; whole register tiles.
+    let rows = if alone { outputs } else { outputs.div_ceil(3 * threads).next_multiple_of(48) };
+    let mut shares = Vec::new();
+    for (map, y) in maps.iter_mut() {
+        let mut rest = &mut **y;
+        for piece in &map.matrix.pieces {
+            let row_bytes = piece.format.bytes(inputs);
+            let (y, later) = rest.split_at_mut(piece.bytes.len() / row_bytes * columns);
+            rest = later;
+            let parts = piece.bytes.chunks(rows * row_bytes).zip(y.chunks_mut(rows * columns));
+            shares.extend(parts.map(|(bytes, y)| (&map.matrix, piece.format, bytes, y)));
         }
+    }
+    if alone {
+        shares.into_iter().for_each(product);
+    } else {
+        shares.into_par_iter().for_each(product);
+    }
+    for (map, y) in maps.iter_mut().filter(|(map, _)| !map.bias.is_empty()) {
+        add_bias(&map.bias, columns, y);
+    }
+}
+
+impl Affine {
+    /// [`apply_all`] of this map alone.
+    pub(crate) fn apply(&self, columns: (usize, usize), x: &[f32], y: &mut [f32]) {
+        apply_all(&mut [(self, y)], columns, x);
     }
 
     /// All outputs in slabs of at most about `rows`: the piece each lies in, and which outputs.

@@ -62,6 +62,13 @@ pub struct Reader<'a> {
     pub heads: Range<usize>,
 }
 
+impl Reader<'_> {
+    /// The same reader where its columns lie `by` further left.
+    pub fn moved_left(self, by: usize) -> Self {
+        Reader { columns: self.columns.start - by..self.columns.end - by, ..self }
+    }
+}
+
 /// Rows (a query of one head) weighed together.
 const ROWS: usize = 8;
 

@@ -22,34 +22,48 @@ impl WithSimd for Dots<'_> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Dots { format, row, columns, sums } = self;
-        let inputs = columns.len() / sums.len();
-        let mut chunk = [0.0; CHUNK];
-        sums.fill(0.0);
-        for (at, bytes) in (0..inputs).step_by(CHUNK).zip(row.chunks(format.bytes(CHUNK))) {
-            let chunk = &mut chunk[..CHUNK.min(inputs - at)];
-            blocks::expand(format, bytes, chunk);
-            for (sum, column) in sums.iter_mut().zip(columns.chunks_exact(inputs)) {
-                *sum += dot(simd, chunk, &column[at..][..chunk.len()]);
-            }
+        match self.sums.len() {
+            1 => self.run::<S, 1>(simd),
+            2 => self.run::<S, 2>(simd),
+            3 => self.run::<S, 3>(simd),
+            _ => self.run::<S, 4>(simd),
         }
     }
 }
 
-/// Four chains of sums, added at the end.
-#[inline(always)]
-fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
-    let ((a, a_rest), (b, b_rest)) = (S::as_simd_f32s(a), S::as_simd_f32s(b));
-    let mut sums = [simd.splat_f32s(0.0); 4];
-    let ((a, a_last), (b, b_last)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
-    for (a, b) in a.iter().zip(b) {
-        for i in 0..4 {
-            sums[i] = simd.mul_add_e_f32s(a[i], b[i], sums[i]);
+impl Dots<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const COLUMNS: usize>(self, simd: S) {
+        let Dots { format, row, columns, sums } = self;
+        let inputs = columns.len() / COLUMNS;
+        let columns: [&[f32]; COLUMNS] = std::array::from_fn(|c| &columns[c * inputs..][..inputs]);
+        let mut chunk = [0.0; CHUNK];
+        // Four chains for each column, added at the end.
+        let mut chains = [[simd.splat_f32s(0.0); 4]; COLUMNS];
+        let mut rest = [0.0; COLUMNS];
+        for (at, bytes) in (0..inputs).step_by(CHUNK).zip(row.chunks(format.bytes(CHUNK))) {
+            let chunk = &mut chunk[..CHUNK.min(inputs - at)];
+            blocks::expand(format, bytes, chunk);
+            let (weights, last) = S::as_simd_f32s(chunk);
+            for (c, chains) in chains.iter_mut().enumerate() {
+                let (column, column_last) = S::as_simd_f32s(&columns[c][at..at + chunk.len()]);
+                let ((a, a_last), (b, b_last)) = (weights.as_chunks::<4>(), column.as_chunks::<4>());
+                for (a, b) in a.iter().zip(b) {
+                    for i in 0..4 {
+                        chains[i] = simd.mul_add_e_f32s(a[i], b[i], chains[i]);
+                    }
+                }
+                for (a, b) in a_last.iter().zip(b_last) {
+                    chains[0] = simd.mul_add_e_f32s(*a, *b, chains[0]);
+                }
+                rest[c] += last.iter().zip(column_last).map(|(a, b)| a * b).sum::<f32>();
+            }
+        }
+        for ((sum, chains), rest) in sums.iter_mut().zip(chains).zip(rest) {
+            let total = simd.add_f32s(simd.add_f32s(chains[0], chains[1]), simd.add_f32s(chains[2], chains[3]));
+            *sum = simd.reduce_sum_f32s(total) + rest;
         }
     }
-    for (a, b) in a_last.iter().zip(b_last) {
-        sums[0] = simd.mul_add_e_f32s(*a, *b, sums[0]);
-    }
-    let total = simd.add_f32s(simd.add_f32s(sums[0], sums[1]), simd.add_f32s(sums[2], sums[3]));
-    simd.reduce_sum_f32s(total) + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f32>()
 }
+
+const _: () = assert!(super::FEW == 4, "as many columns as `with_simd` tells apart");
