@@ -12,7 +12,7 @@ mod paged;
 mod tests;
 
 pub use backward::{Attended, AttentionGradient, attention_backward};
-pub use paged::{PAGE, Pages, Reader, Weighing, attention_paged, value_stride};
+pub use paged::{PAGE, Pages, Reader, SECOND_POOL, Weighing, attention_paged, value_stride};
 
 use crate::{
     BLOCK, Write,

@@ -32,8 +32,8 @@ mod transpose;
 
 pub use activation::{Activation, activate, activate_gated, soft_cap};
 pub use attention::{
-    Attended, Attention, AttentionGradient, Heads, PAGE, Pages, Reader, Segment, Softmax, Weighing, attention,
-    attention_backward, attention_paged, value_stride,
+    Attended, Attention, AttentionGradient, Heads, PAGE, Pages, Reader, SECOND_POOL, Segment, Softmax, Weighing,
+    attention, attention_backward, attention_paged, value_stride,
 };
 pub use embedding::{embed, embed_backward, gather, scatter_add};
 pub use layer_norm::{add_bias, layer_norm};

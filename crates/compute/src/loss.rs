@@ -82,14 +82,20 @@ pub struct Readout<T> {
     argmax: Vec<u32>,
     /// The sum of e^(logit - largest); not a number if one of the logits is none, or infinite.
     sum: Vec<f64>,
-    /// The logit of the target; meaningless while its row has not been seen.
-    target: Vec<T>,
+    /// For each target its logit; meaningless while its row has not been seen.
+    logits: Vec<T>,
 }
 
 vectorized! {
-    /// Reads some rows of the vocabulary, `first` and those behind it: logits `[rows, targets.len()]`.
-    pub fn readout<T>(simd, first: u32, logits: &'a [T], targets: &'a [u32]) -> Readout<T> {
-        let positions = targets.len();
+    /// Reads some rows of the vocabulary, `first` and those behind it: logits `[rows, positions]`. A target is a position and
+    /// a row.
+    pub fn readout<T>(
+        simd,
+        first: u32,
+        logits: &'a [T],
+        positions: usize,
+        targets: &'a [(usize, u32)],
+    ) -> Readout<T> {
         let rows = (logits.len() / positions) as u32;
         let mut most = logits[..positions].to_vec();
         // Numbers of rows below 2^24 are exact in either type.
@@ -123,37 +129,39 @@ vectorized! {
                 *sum += part.to_f64();
             }
         }
-        let target = targets.iter().enumerate().map(|(t, row)| match row.checked_sub(first) {
-            Some(row) if row < rows => logits[row as usize * positions + t],
+        let logits = targets.iter().map(|(position, row)| match row.checked_sub(first) {
+            Some(row) if row < rows => logits[row as usize * positions + position],
             _ => T::ZERO,
         });
-        Readout { target: target.collect(), argmax: best.iter().map(|b| first + b.to_f64() as u32).collect(), most, sum }
+        Readout { logits: logits.collect(), argmax: best.iter().map(|b| first + b.to_f64() as u32).collect(), most, sum }
     }
 }
 
 impl<T: Real> Readout<T> {
     /// Takes in what was read of later rows, from `first` on.
-    pub fn join(&mut self, first: u32, later: &Self, targets: &[u32]) {
-        for (t, target) in targets.iter().enumerate() {
+    pub fn join(&mut self, first: u32, later: &Self, targets: &[(usize, u32)]) {
+        for t in 0..self.most.len() {
             let (old, new) = (self.most[t].to_f64(), later.most[t].to_f64());
             let most = old.max(new);
             self.sum[t] = self.sum[t] * (old - most).exp() + later.sum[t] * (new - most).exp();
             if new > old {
                 (self.most[t], self.argmax[t]) = (later.most[t], later.argmax[t]);
             }
-            if *target >= first && *target != IGNORE {
-                self.target[t] = later.target[t];
+        }
+        for ((logit, later), (_, row)) in self.logits.iter_mut().zip(&later.logits).zip(targets) {
+            if *row >= first {
+                *logit = *later;
             }
         }
     }
 
-    /// One [`Prediction`] for each position that has a target other than [`IGNORE`].
-    pub fn predictions(&self, targets: &[u32]) -> Vec<Prediction> {
-        let at = |t: usize| Prediction {
-            logprob: self.target[t].to_f64() - self.most[t].to_f64() - self.sum[t].ln(),
-            argmax: self.argmax[t],
+    /// One [`Prediction`] for each target.
+    pub fn predictions(&self, targets: &[(usize, u32)]) -> Vec<Prediction> {
+        let said = |(logit, (t, _)): (&T, &(usize, u32))| Prediction {
+            logprob: logit.to_f64() - self.most[*t].to_f64() - self.sum[*t].ln(),
+            argmax: self.argmax[*t],
         };
-        (0..targets.len()).filter(|t| targets[*t] != IGNORE).map(at).collect()
+        self.logits.iter().zip(targets).map(said).collect()
     }
 }
 
@@ -181,15 +189,18 @@ mod tests {
 
     /// Read in slabs of three rows.
     fn predictions<T: Real>(logits: &[T], targets: &[u32]) -> Vec<Prediction> {
+        let positions = targets.len();
+        let scored = targets.iter().copied().enumerate().filter(|(_, target)| *target != IGNORE);
+        let targets: Vec<(usize, u32)> = scored.collect();
         let mut all: Option<Readout<T>> = None;
-        for (slab, first) in logits.chunks(3 * targets.len()).zip((0..).step_by(3)) {
-            let part = readout(first, slab, targets);
+        for (slab, first) in logits.chunks(3 * positions).zip((0..).step_by(3)) {
+            let part = readout(first, slab, positions, &targets);
             match &mut all {
-                Some(all) => all.join(first, &part, targets),
+                Some(all) => all.join(first, &part, &targets),
                 None => all = Some(part),
             }
         }
-        all.unwrap().predictions(targets)
+        all.unwrap().predictions(&targets)
     }
 
     #[test]

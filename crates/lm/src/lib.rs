@@ -4,6 +4,10 @@
 //! boundary rule), not of the model; the tokenizer is part of the interface so that the choice can be made outside.
 //! A score keeps every token's log-probability: accuracy, p^L or Brier are views computed later.
 
+mod prefix;
+
+pub use prefix::{Node, PrefixTree};
+
 /// The number of a token in a model's vocabulary.
 pub type TokenId = u32;
 

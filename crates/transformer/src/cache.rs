@@ -4,7 +4,8 @@
 //! read takes a copy of it first; truncating gives pages back. The prefix tree of an evaluation is made of forks.
 
 use crate::Config;
-use saltus_compute::{PAGE, Pages, value_stride};
+use saltus_compute::{PAGE, Pages, SECOND_POOL, value_stride};
+use std::sync::Arc;
 
 /// The pages of all layers, of which each sequence has its own.
 pub struct Cache {
@@ -17,6 +18,8 @@ pub struct Cache {
     kv_heads: usize,
     head_dim: usize,
     pub(crate) buffers: Buffers,
+    /// Another cache, whose pages sequences may have too, and where nothing is written.
+    pub(crate) base: Option<Arc<Cache>>,
 }
 
 /// Activations of one pass that the next may use: fresh memory costs more than what is computed in a small layer.
@@ -44,6 +47,9 @@ impl Buffers {
 pub struct Sequence {
     pages: Vec<u32>,
     length: usize,
+    /// A page that others read, and its copy to be written: copied layer by layer, when the layer is written, so that what
+    /// is copied may itself be written in the same pass.
+    copy: Option<(u32, u32)>,
 }
 
 impl Sequence {
@@ -68,6 +74,7 @@ impl Cache {
             kv_heads: config.kv_heads,
             head_dim: config.head_dim,
             buffers: Buffers::default(),
+            base: None,
         }
     }
 
@@ -93,15 +100,22 @@ impl Cache {
 
     /// A second reader of what `sequence` has read.
     pub fn fork(&mut self, sequence: &Sequence) -> Sequence {
-        for page in &sequence.pages {
+        for page in sequence.pages.iter().filter(|page| **page & SECOND_POOL == 0) {
             self.shared[*page as usize] += 1;
         }
-        Sequence { pages: sequence.pages.clone(), length: sequence.length }
+        Sequence { pages: sequence.pages.clone(), length: sequence.length, copy: None }
+    }
+
+    /// A reader of what a sequence of the base has read.
+    pub(crate) fn fork_of_base(&self, sequence: &Sequence) -> Sequence {
+        let pages = sequence.pages.iter().map(|page| page | SECOND_POOL).collect();
+        Sequence { pages, length: sequence.length, copy: None }
     }
 
     /// Forgets what was read from position `length` on.
     pub fn truncate(&mut self, sequence: &mut Sequence, length: usize) {
         if length < sequence.length {
+            self.finish_copy(sequence);
             for page in sequence.pages.drain(length.div_ceil(PAGE)..) {
                 give_back(&mut self.shared, &mut self.free, page);
             }
@@ -117,7 +131,8 @@ impl Cache {
     /// Makes `sequence` longer by `more` positions, to be written; false, with nothing changed, if there is no room.
     pub(crate) fn extend(&mut self, sequence: &mut Sequence, more: usize) -> bool {
         let (used, total) = (sequence.length % PAGE, (sequence.length + more).div_ceil(PAGE));
-        let shared = |page: &u32| used > 0 && more > 0 && self.shared[*page as usize] > 1;
+        let of_others = |page: u32| page & SECOND_POOL != 0 || self.shared[page as usize] > 1;
+        let shared = |page: &u32| used > 0 && more > 0 && of_others(*page);
         let copied = sequence.pages.last().copied().filter(shared);
         if total - sequence.pages.len() + usize::from(copied.is_some()) > self.free.len() {
             return false;
@@ -125,7 +140,7 @@ impl Cache {
         if let Some(page) = copied {
             sequence.pages.pop();
             let own = self.take();
-            self.copy(page, own);
+            sequence.copy = Some((page, own));
             give_back(&mut self.shared, &mut self.free, page);
             sequence.pages.push(own);
         }
@@ -143,19 +158,38 @@ impl Cache {
         page
     }
 
-    fn copy(&mut self, from: u32, to: u32) {
-        for (k, v) in &mut self.layers {
-            for pool in [k, v] {
-                let size = pool.len() / self.shared.len();
-                let at = from as usize * size;
-                pool.copy_within(at..at + size, to as usize * size);
+    /// Copies in all layers what was to be copied while writing.
+    pub(crate) fn finish_copy(&mut self, sequence: &mut Sequence) {
+        if let Some(copy) = sequence.copy.take() {
+            (0..self.layers.len()).for_each(|layer| self.copy(layer, copy));
+        }
+    }
+
+    /// What [`Cache::write`] did in every layer needs no copy any more.
+    pub(crate) fn written(&self, sequence: &mut Sequence) {
+        sequence.copy = None;
+    }
+
+    /// Copies a page of one layer.
+    fn copy(&mut self, layer: usize, (from, to): (u32, u32)) {
+        let (k, v) = &mut self.layers[layer];
+        let base = self.base.as_ref().map(|base| &base.layers[layer]);
+        let number = (from & !SECOND_POOL) as usize;
+        for (pool, base) in [(k, base.map(|b| &b.0)), (v, base.map(|b| &b.1))] {
+            let size = pool.len() / self.shared.len();
+            let (at, to) = (number * size, to as usize * size);
+            match base {
+                Some(base) if from & SECOND_POOL != 0 => pool[to..to + size].copy_from_slice(&base[at..at + size]),
+                _ => pool.copy_within(at..at + size, to),
             }
         }
     }
 
     pub(crate) fn pages(&self, layer: usize) -> Pages<'_, f32> {
         let (k, v) = &self.layers[layer];
-        Pages { k, v }
+        let (base_k, base_v): (&[f32], &[f32]) =
+            self.base.as_ref().map_or((&[], &[]), |base| (&base.layers[layer].0, &base.layers[layer].1));
+        Pages { k: [k, base_k], v: [v, base_v] }
     }
 
     /// Writes the last positions of `sequence` in `layer`: `k` and `v` are `[kv_heads * head_dim, columns]`, and the
@@ -168,6 +202,9 @@ impl Cache {
         k: &[f32],
         v: &[f32],
     ) {
+        if let Some(copy) = sequence.copy {
+            self.copy(layer, copy);
+        }
         let (head_dim, channels) = (self.head_dim, self.kv_heads * self.head_dim);
         let (columns, width) = (k.len() / channels, value_stride(head_dim));
         let (pool_k, pool_v) = &mut self.layers[layer];
@@ -195,7 +232,11 @@ impl Cache {
     }
 }
 
+/// One reader less of a page; those of the base are not counted.
 fn give_back(shared: &mut [u32], free: &mut Vec<u32>, page: u32) {
+    if page & SECOND_POOL != 0 {
+        return;
+    }
     shared[page as usize] -= 1;
     if shared[page as usize] == 0 {
         free.push(page);

@@ -155,7 +155,8 @@ fn step(model: &Model, readers: &mut [Reader<'_>], cache: &mut Cache) {
     let random = |reader: &&mut Reader<'_>| matches!(reader.request.sampling, Sampling::Random { .. });
     let any = |wanted: bool| talkers.iter().any(|reader| random(reader) == wanted);
     let logits = if any(true) { model.logits(&hidden, 0..hidden.wanted()) } else { Vec::new() };
-    let greedy = if any(false) { model.predictions(&hidden, &vec![0; hidden.wanted()]) } else { Vec::new() };
+    let behind: Vec<(usize, TokenId)> = (0..hidden.wanted()).map(|column| (column, 0)).collect();
+    let greedy = if any(false) { model.predictions(&hidden, &behind) } else { Vec::new() };
     let columns = hidden.wanted().next_multiple_of(saltus_compute::BLOCK);
     for (column, reader) in talkers.into_iter().enumerate() {
         let token = match reader.request.sampling {

@@ -12,8 +12,8 @@ use crate::{
 };
 use rayon::prelude::*;
 use saltus_compute::{
-    BLOCK, Heads, IGNORE, Pages, Prediction, Reader, Readout, Weighing, activate, activate_gated, angle_table,
-    attention_paged, gather, readout, rms_norm, rope_partial, soft_cap,
+    BLOCK, Heads, Pages, Prediction, Reader, Readout, Weighing, activate, activate_gated, angle_table, attention_paged,
+    gather, readout, rms_norm, rope_partial, soft_cap,
 };
 use saltus_lm::TokenId;
 use std::{borrow::Cow, ops::Range};
@@ -159,6 +159,14 @@ impl Model {
                 return None;
             }
         }
+        let hidden = self.read(chunks, cache, taps);
+        chunks.iter_mut().for_each(|chunk| cache.written(chunk.sequence));
+        Some(hidden)
+    }
+
+    /// [`Model::forward`] where the sequences have been made longer by their tokens before. A chunk may go on where
+    /// another, before it in `chunks`, ends.
+    pub(crate) fn read(&self, chunks: &[Chunk<'_>], cache: &mut Cache, taps: &mut dyn Taps) -> Hidden {
         let all = Columns::all(self, chunks);
         let columns =
             chunks.iter().zip(&all.spans).flat_map(|(chunk, span)| chunk.wanted.clone().map(|t| span.start + t));
@@ -166,7 +174,7 @@ impl Model {
         let wanted = Columns::wanted(chunks, &all, &picked);
         let mut pass = Pass { model: self, cache, chunks, all, wanted, picked, taps };
         let (stream, narrow) = pass.layers();
-        Some(pass.finish(stream, narrow))
+        pass.finish(stream, narrow)
     }
 
     /// The lens (nostalgebraist 2020): the residual stream `[width, columns]` at any place as if it were the last one, to
@@ -201,21 +209,24 @@ impl Model {
         logits
     }
 
-    /// What is said of a target at each of the wanted tokens, of which there are as many as `targets`. The logits of the
-    /// whole vocabulary never lie in memory.
-    pub fn predictions(&self, hidden: &Hidden, targets: &[TokenId]) -> Vec<Prediction> {
+    /// What is said of `targets`, each a token behind one of the wanted tokens, in the order of the wanted tokens. The
+    /// logits of the whole vocabulary never lie in memory.
+    pub fn predictions(&self, hidden: &Hidden, targets: &[(usize, TokenId)]) -> Vec<Prediction> {
         let mut said = Vec::with_capacity(targets.len());
-        for (start, targets) in (0..).step_by(HEAD_COLUMNS).zip(targets.chunks(HEAD_COLUMNS)) {
-            let (x, columns) = hidden.columns(start..start + targets.len());
-            let mut targets = targets.to_vec();
-            targets.resize(columns.0, IGNORE);
+        for start in (0..hidden.wanted).step_by(HEAD_COLUMNS) {
+            let end = (start + HEAD_COLUMNS).min(hidden.wanted);
+            let from = targets.partition_point(|(column, _)| *column < start);
+            let to = targets.partition_point(|(column, _)| *column < end);
+            let targets: Vec<(usize, TokenId)> =
+                targets[from..to].iter().map(|(c, token)| (c - start, *token)).collect();
+            let (x, columns) = hidden.columns(start..end);
             let slabs: Vec<(usize, Range<usize>)> = self.head.slabs(SLAB / columns.0).collect();
             let read = |logits: &mut Vec<f32>, (piece, rows): &(usize, Range<usize>)| {
                 // What the buffer held before is overwritten.
                 logits.resize(rows.len() * columns.0, 0.0);
                 self.head.apply_slab((*piece, rows.clone()), columns, &x, logits);
                 self.cap_logits(logits);
-                (rows.start as u32, readout(rows.start as u32, logits, &targets))
+                (rows.start as u32, readout(rows.start as u32, logits, columns.0, &targets))
             };
             let parts: Vec<(u32, Readout<f32>)> = slabs.par_iter().map_init(Vec::new, read).collect();
             let mut parts = parts.into_iter();

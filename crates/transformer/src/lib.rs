@@ -18,6 +18,7 @@ mod infer;
 mod local;
 mod model;
 mod plan;
+mod score;
 mod taps;
 mod weights;
 

@@ -1,11 +1,15 @@
 //! A model that answers questions.
 
-use crate::{Cache, Chunk, Model, NoTaps, Weights, generate::generate};
-use rayon::prelude::*;
+use crate::{
+    Model, Weights,
+    generate::generate,
+    score::{Asked, Limits, score},
+};
+use saltus_compute::Prediction;
 use saltus_lm::{
     Capabilities, Error, GenerateRequest, Generation, LanguageModel, Score, ScoreRequest, TokenId, Tokenizer,
 };
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
 /// A model with its tokenizer; implements [`LanguageModel`] on the threads of the caller's pool.
 pub struct LocalModel {
@@ -23,11 +27,10 @@ pub enum Overflow {
     TruncateLeft,
 }
 
-/// Positions scored together: sequences are packed one after another up to here.
-const PACKED: usize = 512;
-
-/// Bytes of keys and values while generating.
+/// Bytes of keys and values that are kept for more than one pass.
 const CACHE: usize = 1 << 30;
+
+const LIMITS: Limits = Limits { pass: 512, largest_pass: 1024, trunk_pass: 2048, memory: CACHE };
 
 impl LocalModel {
     /// Weights in memory and the tokenizer that they were trained with. Requests that are too long are refused.
@@ -68,8 +71,8 @@ impl LocalModel {
         }
     }
 
-    /// What is read and where predictions are wanted: all but the last token of context and continuation.
-    fn sequence(&self, request: &ScoreRequest) -> Result<Asked, Error> {
+    /// What is read: all but the last token of context and continuation.
+    fn asked(&self, request: &ScoreRequest) -> Result<Asked, Error> {
         let ScoreRequest { context, continuation } = request;
         self.known(context)?;
         self.known(continuation)?;
@@ -79,57 +82,9 @@ impl LocalModel {
         // The last token is predicted, not read: lm-evaluation-harness, too, lets it stand beyond the context.
         let spare = usize::from(self.overflow == Overflow::TruncateLeft);
         let mut tokens = self.fit(context, continuation.len() - spare)?.to_vec();
-        let from = tokens.len() - 1;
         tokens.extend_from_slice(&continuation[..continuation.len() - 1]);
-        Ok(Asked { tokens, from })
+        Ok(Asked { tokens, targets: continuation.clone() })
     }
-
-    /// Scores requests in one pass.
-    fn score_packed(&self, cache: &mut Cache, requests: &[ScoreRequest], asked: &[Asked]) -> Vec<Score> {
-        let mut sequences: Vec<_> = asked.iter().map(|_| cache.begin()).collect();
-        let mut chunks: Vec<Chunk<'_>> = asked
-            .iter()
-            .zip(&mut sequences)
-            .map(|(asked, sequence)| Chunk {
-                sequence,
-                tokens: &asked.tokens,
-                wanted: asked.from..asked.tokens.len(),
-                segment: 0,
-            })
-            .collect();
-        let Some(hidden) = self.model.forward(&mut chunks, cache, &mut NoTaps) else {
-            unreachable!("the cache was made for these requests")
-        };
-        drop(chunks);
-        sequences.into_iter().for_each(|sequence| cache.end(sequence));
-        let targets: Vec<TokenId> = requests.iter().flat_map(|request| &request.continuation).copied().collect();
-        let said = self.model.predictions(&hidden, &targets);
-        let mut said = said.iter();
-        requests
-            .iter()
-            .map(|request| {
-                let said = said.by_ref().take(request.continuation.len());
-                let (logprobs, argmax) = said.map(|p| (p.logprob as f32, p.argmax)).unzip();
-                Score { logprobs, argmax }
-            })
-            .collect()
-    }
-}
-
-/// What is read for a score, and the first position behind which a prediction is wanted.
-struct Asked {
-    tokens: Vec<TokenId>,
-    from: usize,
-}
-
-/// How many of the first of `lengths` are packed together.
-fn pack(lengths: &[Asked]) -> usize {
-    let mut positions = 0;
-    let fit = lengths.iter().take_while(|asked| {
-        positions += asked.tokens.len();
-        positions <= PACKED
-    });
-    fit.count().max(1)
 }
 
 impl LanguageModel for LocalModel {
@@ -143,29 +98,14 @@ impl LanguageModel for LocalModel {
     }
 
     fn score(&self, requests: &[ScoreRequest]) -> Result<Vec<Score>, Error> {
-        let asked = requests.iter().map(|request| self.sequence(request)).collect::<Result<Vec<_>, _>>()?;
-        let mut packs = Vec::new();
-        let mut from = 0;
-        while from < asked.len() {
-            let count = pack(&asked[from..]);
-            packs.push(from..from + count);
-            from += count;
-        }
-        let pages = |pack: &Range<usize>| asked[pack.clone()].iter().map(|a| Cache::pages_of(a.tokens.len())).sum();
-        let most = packs.iter().map(pages).max().unwrap_or(0);
-        let begin = || Cache::new(&self.model.config, most);
-        let score = |cache: &mut Cache, pack: &Range<usize>| {
-            self.score_packed(cache, &requests[pack.clone()], &asked[pack.clone()])
+        let asked = requests.iter().map(|request| self.asked(request)).collect::<Result<Vec<_>, _>>()?;
+        // Within the pool: work handed to it from outside would wake its threads for every product.
+        let said = rayon::scope(|_| score(&self.model, &asked, LIMITS));
+        let one = |said: Vec<Prediction>| {
+            let (logprobs, argmax) = said.into_iter().map(|p| (p.logprob as f32, p.argmax)).unzip();
+            Score { logprobs, argmax }
         };
-        // Packs side by side need no waiting for one another; fewer packs than threads share each product.
-        let scores: Vec<Vec<Score>> = rayon::scope(|_| match packs.len() >= rayon::current_num_threads() {
-            true => packs.par_iter().map_init(begin, score).collect(),
-            false => {
-                let mut cache = begin();
-                packs.iter().map(|pack| score(&mut cache, pack)).collect()
-            }
-        });
-        Ok(scores.into_iter().flatten().collect())
+        Ok(said.into_iter().map(one).collect())
     }
 
     fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Generation>, Error> {
@@ -175,7 +115,6 @@ impl LanguageModel for LocalModel {
             let context = self.fit(&request.context, request.max_tokens)?.to_vec();
             fitting.push(GenerateRequest { context, ..request.clone() });
         }
-        // Within the pool: work handed to it from outside would wake its threads for every product.
         Ok(rayon::scope(|_| generate(&self.model, &*self.tokenizer, &fitting, CACHE)))
     }
 }

@@ -14,15 +14,24 @@ use std::ops::Range;
 /// Positions of one page.
 pub const PAGE: usize = BLOCK;
 
-/// The keys and values of one layer, page after page.
+/// The keys and values of one layer, page after page, in two pools: one's own, and one that others read too.
 ///
 /// A page of keys is `[kv_heads * head_dim, PAGE]`, one of values `[kv_heads, PAGE, value_stride(head_dim)]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Pages<'a, T> {
     /// Keys, after positions have been turned in.
-    pub k: &'a [T],
+    pub k: [&'a [T]; 2],
     /// Values.
-    pub v: &'a [T],
+    pub v: [&'a [T]; 2],
+}
+
+/// Set in the numbers of pages that lie in the second pool.
+pub const SECOND_POOL: u32 = 1 << 31;
+
+/// The pool of a page, and its number there.
+#[inline(always)]
+fn pool_and_number(page: u32) -> (usize, usize) {
+    (usize::from(page & SECOND_POOL != 0), (page & !SECOND_POOL) as usize)
 }
 
 /// Channels of one value in its page: whole registers.
@@ -204,8 +213,9 @@ impl<T: Real> Work<'_, T> {
         let Heads { kv_heads, head_dim, .. } = self.by.heads;
         let (size, stride) = (kv_heads * head_dim * PAGE, scores.len() / ROWS);
         for number in pages {
-            let page = self.reader.pages[number] as usize * size + kv_head * head_dim * PAGE;
-            let keys = T::lanes(simd, &self.pages.k[page..][..head_dim * PAGE]).as_chunks::<R>().0;
+            let (pool, page) = pool_and_number(self.reader.pages[number]);
+            let page = page * size + kv_head * head_dim * PAGE;
+            let keys = T::lanes(simd, &self.pages.k[pool][page..][..head_dim * PAGE]).as_chunks::<R>().0;
             let mut sums = [[V::<S, T>::zero(simd); R]; N];
             for (key, queries) in keys.iter().zip(tile.as_chunks::<ROWS>().0) {
                 for (sums, query) in sums.iter_mut().zip(queries) {
@@ -286,9 +296,10 @@ impl<T: Real> Work<'_, T> {
         let mut sums = [[V::<S, T>::zero(simd); R]; N];
         let weights: [&[T]; N] = std::array::from_fn(|r| &scores[r * stride..][..stride]);
         for number in pages {
-            let page = (self.reader.pages[number] as usize * kv_heads + kv_head) * PAGE * width;
+            let (pool, page) = pool_and_number(self.reader.pages[number]);
+            let page = (page * kv_heads + kv_head) * PAGE * width;
             for key in 0..PAGE {
-                let value = T::lanes(simd, &self.pages.v[page + key * width + at..][..BLOCK]).as_chunks::<R>().0;
+                let value = T::lanes(simd, &self.pages.v[pool][page + key * width + at..][..BLOCK]).as_chunks::<R>().0;
                 for (sums, weights) in sums.iter_mut().zip(&weights) {
                     let weight = V::splat(simd, weights[number * PAGE + key]);
                     for (sum, value) in sums.iter_mut().zip(value.iter().flatten()) {
@@ -389,7 +400,17 @@ mod tests {
             let reader = Reader { pages: &list, keys, columns: 0..queries, positions: &positions, heads: 0..heads.heads };
             let mut out = vec![0.0; q.len()];
             let mut pattern = vec![0.0; heads.heads * queries * keys];
-            let pool = Pages { k: &pk, v: &pv };
+            // Every third page lies in the second pool, and is spoiled in the first.
+            let (mut own_k, mut own_v, mut both) = (pk.clone(), pv.clone(), list.clone());
+            for page in both.iter_mut().step_by(3) {
+                for pool in [&mut own_k, &mut own_v] {
+                    let size = pool.len() / (2 * list.len());
+                    pool[*page as usize * size..][..size].fill(1e6);
+                }
+                *page |= SECOND_POOL;
+            }
+            let reader = Reader { pages: &both, ..reader };
+            let pool = Pages { k: [&own_k, &pk], v: [&own_v, &pv] };
             attention_paged(by, pool, reader.clone(), &q, &mut out, &mut pattern);
             for (is, should) in out.iter().zip(&expect) {
                 prop_assert!((is - should).abs() < 1e-12, "{is} {should}");
@@ -427,7 +448,7 @@ mod tests {
         let by = Weighing { heads, scale: 1.0 / 8f64.sqrt(), soft_cap: None, causal: true, window: None, slopes: &[] };
         let reader = Reader { pages: &list, keys, columns: 0..keys, positions: &positions, heads: 0..4 };
         let mut out = vec![0.0; q.len()];
-        attention_paged(by, Pages { k: &pk, v: &pv }, reader, &q, &mut out, &mut []);
+        attention_paged(by, Pages { k: [&pk, &[]], v: [&pv, &[]] }, reader, &q, &mut out, &mut []);
         assert!(out.iter().zip(&expect).all(|(a, b)| (a - b).abs() < 1e-12));
     }
 }
