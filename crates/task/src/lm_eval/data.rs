@@ -1,0 +1,457 @@
+//! Data files as the `datasets` library reads them: JSON, JSONL, CSV and Parquet, to columns and documents.
+
+use super::{
+    file_error,
+    value::{self, Value},
+};
+use crate::{Error, MAX_EXAMPLES, MAX_FILE_BYTES, MAX_TEXT_BYTES};
+use parquet::{
+    file::reader::{FileReader, SerializedFileReader},
+    record::{Field, Row},
+};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::{collections::HashMap, io::Read, path::Path};
+
+/// Values of all documents together; more are refused.
+const MAX_VALUES: usize = 50_000_000;
+
+/// The kinds of data files, by `dataset_path`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Json,
+    Csv { delimiter: u8 },
+    Parquet,
+}
+
+/// One split: every document has a value for every column.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Split {
+    pub(super) columns: Vec<String>,
+    pub(super) documents: Vec<Vec<Value>>,
+}
+
+impl Split {
+    pub(super) fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column == name)
+    }
+
+    /// The columns of a document with their values.
+    pub(super) fn named(&self, document: usize) -> impl Iterator<Item = (&str, &Value)> {
+        self.columns.iter().map(String::as_str).zip(&self.documents[document])
+    }
+}
+
+/// Reads the files of a split, one after the other; `field` is the member of a JSON object that holds the documents.
+pub(super) fn read(format: Format, paths: &[std::path::PathBuf], field: Option<&str>) -> Result<Split, Error> {
+    let mut rows = Rows::default();
+    for path in paths {
+        let bytes = read_bytes(path)?;
+        match format {
+            Format::Json => json(path, &bytes, field, &mut rows)?,
+            Format::Csv { delimiter } => csv(path, &bytes, delimiter, &mut rows)?,
+            Format::Parquet => parquet(path, bytes, &mut rows)?,
+        }
+    }
+    let mut split = rows.split;
+    for document in &mut split.documents {
+        document.resize(split.columns.len(), Value::None);
+    }
+    if format == Format::Json {
+        (0..split.columns.len()).for_each(|column| settle(&mut split.documents, column));
+    }
+    match (split.documents.is_empty(), paths.first()) {
+        (true, Some(path)) => Err(file_error(path, String::new(), "no documents", "write at least one")),
+        _ => Ok(split),
+    }
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, Error> {
+    let cannot = |e: std::io::Error| {
+        file_error(path, String::new(), format!("cannot read it ({e})"), "check the path and the file's permissions")
+    };
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).and_then(|f| f.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)).map_err(cannot)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        let problem = format!("the file is larger than {} MiB", MAX_FILE_BYTES >> 20);
+        return Err(file_error(path, String::new(), problem, "split it into several files"));
+    }
+    Ok(bytes)
+}
+
+/// Documents as they come in, with what they must not exceed.
+#[derive(Default)]
+struct Rows {
+    split: Split,
+    places: HashMap<String, usize>,
+    values: usize,
+}
+
+impl Rows {
+    fn column(&mut self, name: &str) -> usize {
+        if let Some(&place) = self.places.get(name) {
+            return place;
+        }
+        self.split.columns.push(name.to_owned());
+        self.places.insert(name.to_owned(), self.split.columns.len() - 1);
+        self.split.columns.len() - 1
+    }
+
+    fn push(&mut self, path: &Path, members: Vec<(String, Value)>) -> Result<(), Error> {
+        let number = self.split.documents.len();
+        let wrong = |problem: String, remedy: &str| {
+            Err(file_error(path, format!(", at document {}", number + 1), problem, remedy))
+        };
+        if number == MAX_EXAMPLES {
+            return wrong(format!("more than {MAX_EXAMPLES} documents"), "split the task");
+        }
+        let mut document = Vec::with_capacity(self.split.columns.len().max(members.len()));
+        for (name, value) in members {
+            self.values += size(&value, &mut |text| text <= MAX_TEXT_BYTES).unwrap_or(usize::MAX / 2);
+            if self.values > MAX_VALUES {
+                return wrong(
+                    format!("`{name}` holds a text of more than {MAX_TEXT_BYTES} bytes, or the file too many values"),
+                    "shorten it: no model here reads so much at once",
+                );
+            }
+            let place = self.column(&name);
+            if document.len() <= place {
+                document.resize(place + 1, Value::None);
+            }
+            document[place] = value;
+        }
+        // Every document takes its place in every column.
+        self.values += self.split.columns.len();
+        self.split.documents.push(document);
+        Ok(())
+    }
+}
+
+/// Number of values inside `value`; `None` if `fits` refuses a text's length.
+fn size(value: &Value, fits: &mut impl FnMut(usize) -> bool) -> Option<usize> {
+    match value {
+        Value::Text(text) => fits(text.len()).then_some(1),
+        Value::List(values) => values.iter().try_fold(1, |sum, v| Some(sum + size(v, fits)?)),
+        Value::Map(members) => members.iter().try_fold(1, |sum, (_, v)| Some(sum + size(v, fits)?)),
+        _ => Some(1),
+    }
+}
+
+fn json(path: &Path, bytes: &[u8], field: Option<&str>, rows: &mut Rows) -> Result<(), Error> {
+    let text = utf8(path, bytes)?;
+    let line_of = |offset: usize| 1 + text.as_bytes()[..offset.min(text.len())].iter().filter(|&&b| b == b'\n').count();
+    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    let mut start = 0;
+    while let Some(value) = stream.next() {
+        let place = |offset| format!(", line {}", line_of(offset));
+        let value = value.map_err(|e| {
+            let full = e.to_string();
+            let problem = full.split(" at line ").next().unwrap_or_default();
+            let place = format!(", line {}, column {}", e.line(), e.column());
+            file_error(
+                path,
+                place,
+                format!("not valid JSON ({problem})"),
+                "write one object on each line, or a list of objects",
+            )
+        })?;
+        let here = start + text[start..].len() - text[start..].trim_start().len();
+        start = stream.byte_offset();
+        let documents = match (field, value) {
+            (Some(field), Value::Map(members)) => match members.into_iter().find(|(key, _)| key == field) {
+                Some((_, value)) => value,
+                None => {
+                    return Err(file_error(
+                        path,
+                        place(here),
+                        format!("no `{field}`"),
+                        "name the member that holds the documents in `field`",
+                    ));
+                }
+            },
+            (_, value) => value,
+        };
+        let documents = match documents {
+            Value::List(documents) => documents,
+            document => vec![document],
+        };
+        for document in documents {
+            match document {
+                Value::Map(members) => rows.push(path, members)?,
+                other => {
+                    let problem = format!("expected an object, found {}", other.kind());
+                    return Err(file_error(
+                        path,
+                        place(here),
+                        problem,
+                        "write one object on each line, or a list of objects",
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn utf8<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Error> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    std::str::from_utf8(bytes).map_err(|e| {
+        let line = 1 + bytes[..e.valid_up_to()].iter().filter(|&&b| b == b'\n').count();
+        file_error(path, format!(", line {line}"), "not UTF-8 text", "save the file in UTF-8, not compressed")
+    })
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(JsonVisitor)
+    }
+}
+
+struct JsonVisitor;
+
+impl<'de> Visitor<'de> for JsonVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a JSON value")
+    }
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::None)
+    }
+    fn visit_bool<E>(self, b: bool) -> Result<Value, E> {
+        Ok(Value::Bool(b))
+    }
+    fn visit_i64<E>(self, i: i64) -> Result<Value, E> {
+        Ok(Value::Int(i))
+    }
+    fn visit_u64<E>(self, i: u64) -> Result<Value, E> {
+        Ok(i64::try_from(i).map_or(Value::Float(i as f64), Value::Int))
+    }
+    fn visit_f64<E>(self, x: f64) -> Result<Value, E> {
+        Ok(Value::Float(x))
+    }
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::Text(text.to_owned()))
+    }
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        Ok(Value::Text(text))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = seq.next_element()? {
+            values.push(value);
+        }
+        Ok(Value::List(values))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        // The last of equal keys counts; an index keeps this linear for objects of many keys.
+        let (mut members, mut places) = (Vec::<(String, Value)>::new(), HashMap::new());
+        while let Some((key, value)) = map.next_entry::<String, Value>()? {
+            match places.get(&key) {
+                Some(&place) => members[place] = (key, value),
+                None => {
+                    places.insert(key.clone(), members.len());
+                    members.push((key, value));
+                }
+            }
+        }
+        Ok(Value::Map(members))
+    }
+}
+
+/// A column of JSON has one type, as in Arrow: whole numbers beside fractions become fractions (also in lists), and
+/// texts that are all dates become times, which Python writes out.
+fn settle(documents: &mut [Vec<Value>], column: usize) {
+    let values = || documents.iter().map(|document| &document[column]);
+    let all = |wanted: fn(&Value) -> bool| values().all(|v| matches!(v, Value::None) || wanted(v));
+    if all(|v| matches!(v, Value::Int(_) | Value::Float(_))) && values().any(|v| matches!(v, Value::Float(_))) {
+        documents.iter_mut().for_each(|document| fraction(&mut document[column]));
+    } else if all(is_numbers) && values().any(has_fraction) {
+        for document in documents {
+            if let Value::List(list) = &mut document[column] {
+                list.iter_mut().for_each(fraction);
+            }
+        }
+    } else if all(|v| matches!(v, Value::Text(text) if time(text).is_some())) {
+        for document in documents {
+            if let Value::Text(text) = &mut document[column] {
+                *text = time(text).unwrap_or_default();
+            }
+        }
+    }
+}
+
+fn is_numbers(value: &Value) -> bool {
+    matches!(value, Value::List(list) if list.iter().all(|v| matches!(v, Value::Int(_) | Value::Float(_) | Value::None)))
+}
+
+fn has_fraction(value: &Value) -> bool {
+    matches!(value, Value::List(list) if list.iter().any(|v| matches!(v, Value::Float(_))))
+}
+
+fn fraction(value: &mut Value) {
+    if let Value::Int(i) = value {
+        *value = Value::Float(*i as f64);
+    }
+}
+
+/// `2020-01-31` or `2020-01-31 12:30:00` as Python writes the time that Arrow reads.
+fn time(text: &str) -> Option<String> {
+    let digits = |pattern: &str| {
+        text.len() == pattern.len()
+            && text.bytes().zip(pattern.bytes()).all(|(c, p)| match p {
+                b'0' => c.is_ascii_digit(),
+                b'T' => matches!(c, b'T' | b' '),
+                p => c == p,
+            })
+    };
+    let within =
+        |range: std::ops::Range<usize>, from, to| text[range].parse().is_ok_and(|n: u32| (from..=to).contains(&n));
+    let date = || within(5..7, 1, 12) && within(8..10, 1, 31);
+    if digits("0000-00-00") && date() {
+        return Some(format!("{text} 00:00:00"));
+    }
+    let clock = || within(11..13, 0, 23) && within(14..16, 0, 59) && within(17..19, 0, 59);
+    (digits("0000-00-00T00:00:00") && date() && clock()).then(|| text.replace('T', " "))
+}
+
+/// What pandas takes for a missing value.
+const MISSING: [&str; 18] = [
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+    "NULL", "NaN", "None", "n/a", "nan",
+];
+
+fn missing(cell: &str) -> bool {
+    cell == "null" || MISSING.contains(&cell)
+}
+
+fn csv(path: &Path, bytes: &[u8], delimiter: u8, rows: &mut Rows) -> Result<(), Error> {
+    let text = utf8(path, bytes)?;
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(text.as_bytes());
+    let wrong = |e: csv::Error| file_error(path, String::new(), format!("not valid CSV ({e})"), "mend the file there");
+    let header: Vec<String> = reader.headers().map_err(wrong)?.iter().map(str::to_owned).collect();
+    let mut cells: Vec<Vec<String>> = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(wrong)?;
+        if record.len() > header.len() {
+            let line = record.position().map_or(0, csv::Position::line);
+            let problem = format!("{} cells below {} names of columns", record.len(), header.len());
+            return Err(file_error(path, format!(", line {line}"), problem, "put cells with commas into quotes"));
+        }
+        // A line of white space is no document.
+        if cells.len() < MAX_EXAMPLES && !(record.len() == 1 && record[0].trim().is_empty()) {
+            cells.push(record.iter().map(str::to_owned).collect());
+        }
+    }
+    let kinds: Vec<Cells> = (0..header.len()).map(|column| Cells::of(&cells, column)).collect();
+    for record in cells {
+        let mut record = record.into_iter();
+        let cell = |kind: &Cells| kind.value(record.next().unwrap_or_default());
+        let values: Vec<Value> = kinds.iter().map(cell).collect();
+        rows.push(path, header.iter().cloned().zip(values).collect())?;
+    }
+    Ok(())
+}
+
+/// What pandas makes of a column's cells.
+enum Cells {
+    Ints,
+    Floats,
+    Bools,
+    Texts,
+}
+
+impl Cells {
+    fn of(cells: &[Vec<String>], column: usize) -> Self {
+        let present =
+            || cells.iter().filter_map(|row| row.get(column)).filter(|cell| !missing(cell)).map(|cell| cell.trim());
+        let whole = cells.iter().all(|row| row.get(column).is_some_and(|cell| !missing(cell)));
+        if present().all(|cell| cell.parse::<i64>().is_ok()) {
+            if whole { Self::Ints } else { Self::Floats }
+        } else if present().all(|cell| cell.parse::<f64>().is_ok()) {
+            Self::Floats
+        } else if present().all(|cell| truth(cell).is_some()) {
+            Self::Bools
+        } else {
+            Self::Texts
+        }
+    }
+
+    fn value(&self, cell: String) -> Value {
+        if missing(&cell) {
+            return Value::None;
+        }
+        let trimmed = cell.trim();
+        match self {
+            Self::Ints => trimmed.parse().map_or(Value::None, Value::Int),
+            Self::Floats => trimmed.parse().map_or(Value::None, Value::Float),
+            Self::Bools => truth(trimmed).map_or(Value::None, Value::Bool),
+            Self::Texts => Value::Text(cell),
+        }
+    }
+}
+
+fn truth(cell: &str) -> Option<bool> {
+    match cell {
+        "True" | "TRUE" | "true" => Some(true),
+        "False" | "FALSE" | "false" => Some(false),
+        _ => None,
+    }
+}
+
+fn parquet(path: &Path, bytes: Vec<u8>, rows: &mut Rows) -> Result<(), Error> {
+    let wrong = |what: String| {
+        let remedy = "write it again, uncompressed or with Snappy, with columns of texts, numbers, lists and structs";
+        file_error(path, String::new(), format!("cannot read it as Parquet ({what})"), remedy)
+    };
+    // The library is not written for broken files alone: what panics in it is a broken file too.
+    let read = std::panic::catch_unwind(|| parquet_rows(bytes));
+    let documents = read.map_err(|_| wrong("broken".into()))?.map_err(wrong)?;
+    documents.into_iter().try_for_each(|document| rows.push(path, document))
+}
+
+fn parquet_rows(bytes: Vec<u8>) -> Result<Vec<Vec<(String, Value)>>, String> {
+    let error = |e: parquet::errors::ParquetError| e.to_string();
+    let reader = SerializedFileReader::new(bytes::Bytes::from(bytes)).map_err(error)?;
+    let metadata = reader.metadata();
+    let size: i64 =
+        metadata.row_groups().iter().map(|group| group.total_byte_size().max(0)).fold(0, i64::saturating_add);
+    if size > 4 * MAX_FILE_BYTES as i64 || metadata.file_metadata().num_rows() > MAX_EXAMPLES as i64 {
+        return Err(format!("{size} bytes when uncompressed, {} rows", metadata.file_metadata().num_rows()));
+    }
+    let mut documents = Vec::new();
+    for row in reader.get_row_iter(None).map_err(error)? {
+        documents.push(members(&row.map_err(error)?, 0)?);
+    }
+    Ok(documents)
+}
+
+fn members(row: &Row, depth: usize) -> Result<Vec<(String, Value)>, String> {
+    row.get_column_iter().map(|(name, field)| Ok((name.clone(), cell(field, depth)?))).collect()
+}
+
+fn cell(field: &Field, depth: usize) -> Result<Value, String> {
+    if depth == value::MAX_DEPTH {
+        return Err("nested too deep".into());
+    }
+    Ok(match field {
+        Field::Null => Value::None,
+        Field::Bool(b) => Value::Bool(*b),
+        Field::Byte(i) => Value::Int(i64::from(*i)),
+        Field::Short(i) => Value::Int(i64::from(*i)),
+        Field::Int(i) => Value::Int(i64::from(*i)),
+        Field::Long(i) => Value::Int(*i),
+        Field::UByte(i) => Value::Int(i64::from(*i)),
+        Field::UShort(i) => Value::Int(i64::from(*i)),
+        Field::UInt(i) => Value::Int(i64::from(*i)),
+        Field::ULong(i) => i64::try_from(*i).map_or(Value::Float(*i as f64), Value::Int),
+        Field::Float16(x) => Value::Float(f64::from(*x)),
+        Field::Float(x) => Value::Float(f64::from(*x)),
+        Field::Double(x) => Value::Float(*x),
+        Field::Str(text) => Value::Text(text.clone()),
+        Field::Group(row) => Value::Map(members(row, depth + 1)?),
+        Field::ListInternal(list) => {
+            Value::List(list.elements().iter().map(|field| cell(field, depth + 1)).collect::<Result<_, _>>()?)
+        }
+        other => return Err(format!("a column of dates, times, decimals, bytes or maps: {other}")),
+    })
+}
