@@ -19,6 +19,7 @@ from saltus import ask, check_greedy, finish, hold, relative
 
 LOGITS = 1e-4  # relative L2
 TOGETHER = 1e-5  # relative L2 of one pass over all rows from one for each row
+FILLED = 1e-4  # nats
 WIDTH, LAYERS, HEADS, VOCABULARY, CONTEXT, WINDOW = 64, 3, 4, 320, 128, 24
 # Rows of tokens: one token, and some shorter and longer than the window and than half the context.
 LENGTHS = [1, 7, 24, 25, 61, 120]
@@ -131,10 +132,10 @@ def open_reference(folder, kind):
     return model.eval()
 
 
-def logits_of(model, rows, segments):
+def logits_of(model, rows, seconds):
     with torch.no_grad():
-        if segments:
-            kinds = [torch.full((1, len(row)), segment) for row, segment in zip(rows, segments)]
+        if seconds:
+            kinds = [(torch.arange(len(row)) >= second).long()[None] for row, second in zip(rows, seconds)]
             return [model(torch.tensor([r]), token_type_ids=k).logits[0] for r, k in zip(rows, kinds)]
         return [model(torch.tensor([row])).logits[0] for row in rows]
 
@@ -200,26 +201,44 @@ def in_words_of_version_4(config):
     return config
 
 
+def check_fill(name, path, rows, seconds, theirs):
+    """Log-probabilities of some tokens at every third place."""
+    asked = [
+        (row, second, [(place, (7 * place) % VOCABULARY) for place in range(0, len(row), 3)])
+        for row, second in zip(rows, seconds)
+    ]
+    filled = ask(path, fill=asked)["filled"]
+    differences = [
+        abs(said - logits.log_softmax(-1)[place, token].item())
+        for (_, _, targets), saids, logits in zip(asked, filled, theirs, strict=True)
+        for said, (place, token) in zip(saids, targets, strict=True)
+    ]
+    hold(name, f"log-probabilities at {len(differences)} gaps", max(differences), FILLED, "nats")
+
+
 def check(name, config, folder, tokenizer):
     model = make(config, seed=sum(name.encode()))
     rows = [torch.randint(len(tokenizer.get_vocab()), (length,)).tolist() for length in LENGTHS]
-    segments = [i % 2 for i in range(len(rows))] if config.model_type == "bert" else []
+    # Where the second sentence begins.
+    seconds = [len(row) * (i % 4) // 3 for i, row in enumerate(rows)] if config.model_type == "bert" else []
     kind = type(model)
     for what, path in variants(model, folder):
         tokenizer.save(str(path / "tokenizer.json"))
         # These two hold the tensors of `plain` under other names.
         renamed = what in ("saved without a head", "norms named as in TensorFlow")
         reference = plain if renamed else open_reference(path, kind)
-        theirs = logits_of(reference, rows, segments)
-        ours = ask(path, VOCABULARY, logits=rows, segments=segments)["logits"]
+        theirs = logits_of(reference, rows, seconds)
+        ours = ask(path, VOCABULARY, logits=rows, seconds=seconds)["logits"]
         hold(name, f"logits, {what}, relative L2", largest(ours, theirs), LOGITS)
         if what == "F32":
             plain = reference
             spread = torch.cat(theirs).std().item()
             assert spread > 0.5, f"{name}: logits spread by {spread:.2f} only"
-            together = ask(path, VOCABULARY, logits=rows, segments=segments, together=True)["logits"]
+            together = ask(path, VOCABULARY, logits=rows, seconds=seconds, together=True)["logits"]
             hold(name, "logits, one pass against many, relative L2", largest(together, ours), TOGETHER)
-            if config.model_type != "bert":
+            if config.model_type == "bert":
+                check_fill(name, path, rows, seconds, theirs)
+            else:
                 check_greedy(name, reference, path, [row[: CONTEXT - GREEDY] for row in rows], GREEDY)
 
 

@@ -6,7 +6,7 @@
 //! to the file LOGITS: little-endian f32, `[row][position][token]`.
 
 use saltus_checkpoint::Checkpoint;
-use saltus_lm::{GenerateRequest, LanguageModel, Sampling, ScoreRequest, TokenId};
+use saltus_lm::{FillRequest, GenerateRequest, LanguageModel, NoText, Sampling, ScoreRequest, TokenId};
 use saltus_transformer::{Cache, Chunk, LocalModel, Model, NoTaps, Overflow};
 use serde::Deserialize;
 use std::{
@@ -27,9 +27,9 @@ struct Requests {
     /// Rows whose logits are wanted at every position.
     #[serde(default)]
     logits: Vec<Vec<TokenId>>,
-    /// For each of `logits` the segment of its tokens; none: 0.
+    /// For each of `logits` the first token of its second sentence; none: there is one sentence.
     #[serde(default)]
-    segments: Vec<usize>,
+    seconds: Vec<usize>,
     /// `logits` are computed in one pass, not in one for each row.
     #[serde(default)]
     together: bool,
@@ -39,6 +39,9 @@ struct Requests {
     /// Rows whose log-probabilities are wanted, from their second token on.
     #[serde(default)]
     score: Vec<Vec<TokenId>>,
+    /// Gaps to be filled: tokens, the first of the second sentence, places with the tokens asked for.
+    #[serde(default)]
+    fill: Vec<(Vec<TokenId>, usize, Vec<(usize, TokenId)>)>,
 }
 
 #[derive(Deserialize)]
@@ -57,7 +60,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let checkpoint = Arc::new(Checkpoint::open(Path::new(&path))?);
     let model = Model::open(Arc::clone(&checkpoint))?;
     write_logits(&model, &requests, File::create(to)?)?;
-    let answers = if requests.texts.is_empty() && requests.greedy.is_empty() && requests.score.is_empty() {
+    let answers = if !requests.fill.is_empty() {
+        fill(model, requests)?
+    } else if requests.texts.is_empty() && requests.greedy.is_empty() && requests.score.is_empty() {
         serde_json::json!({})
     } else {
         let tokenizer = checkpoint.tokenizer()?;
@@ -65,6 +70,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         say(&LocalModel::of(model, Arc::new(tokenizer), Overflow::Refuse), requests)?
     };
     Ok(serde_json::to_writer(io::stdout(), &answers)?)
+}
+
+/// Log-probabilities at gaps.
+fn fill(model: Model, requests: Requests) -> Result<serde_json::Value, Box<dyn Error>> {
+    let vocabulary = model.config().vocabulary;
+    let model = LocalModel::of(model, Arc::new(NoText { vocabulary }), Overflow::Refuse);
+    let request = |(tokens, second, targets)| FillRequest { tokens, second, targets };
+    let asked: Vec<_> = requests.fill.into_iter().map(request).collect();
+    let logprobs: Vec<_> = model.fill(&asked)?.into_iter().map(|score| score.logprobs).collect();
+    Ok(serde_json::json!({ "filled": logprobs }))
 }
 
 /// What a model with a tokenizer answers.
@@ -92,16 +107,16 @@ fn say(model: &LocalModel, requests: Requests) -> Result<serde_json::Value, Box<
 fn write_logits(model: &Model, requests: &Requests, file: File) -> Result<(), Box<dyn Error>> {
     let rows: Vec<(&[TokenId], usize)> = (0..)
         .zip(&requests.logits)
-        .map(|(i, row)| (&row[..], requests.segments.get(i).copied().unwrap_or(0)))
+        .map(|(i, row)| (&row[..], requests.seconds.get(i).copied().unwrap_or(row.len())))
         .collect();
     let mut file = BufWriter::new(file);
     for rows in rows.chunks(if requests.together { rows.len().max(1) } else { 1 }) {
         let pages = rows.iter().map(|(tokens, _)| Cache::pages_of(tokens.len())).sum();
         let mut cache = Cache::new(model.config(), pages);
         let mut sequences: Vec<_> = rows.iter().map(|_| cache.begin()).collect();
-        let chunk = |((tokens, segment), sequence)| {
-            let (tokens, segment): (&[TokenId], usize) = (tokens, segment);
-            Chunk { sequence, tokens, wanted: 0..tokens.len(), segment }
+        let chunk = |((tokens, second), sequence)| {
+            let (tokens, second): (&[TokenId], usize) = (tokens, second);
+            Chunk { sequence, tokens, wanted: 0..tokens.len(), second }
         };
         let mut chunks: Vec<_> = rows.iter().copied().zip(&mut sequences).map(chunk).collect();
         let hidden = model.forward(&mut chunks, &mut cache, &mut NoTaps).ok_or("the cache has no room")?;

@@ -206,7 +206,8 @@ real!(
 #[inline(always)]
 fn exp_f32<S: Simd>(s: S, x: S::f32s) -> S::f32s {
     let c = |v: f32| s.splat_f32s(v);
-    let x = s.max_f32s(s.min_f32s(x, c(88.0)), c(-87.0));
+    // The second operand counts where one is no number: what is no number stays none.
+    let x = s.max_f32s(c(-87.0), s.min_f32s(c(88.0), x));
     // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits of the mantissa.
     let shifted = s.mul_add_e_f32s(x, c(std::f32::consts::LOG2_E), c(12_582_912.0));
     let minus_n = s.sub_f32s(c(12_582_912.0), shifted);
@@ -357,6 +358,14 @@ mod tests {
                 *x = V::<S, T>::new(simd, *x).exp().value;
             }
         }
+    }
+
+    #[test]
+    fn what_is_no_number_has_no_exponential() {
+        let mut x = vec![0.5f32; 64];
+        x[7] = f32::NAN;
+        exponentials(&mut x);
+        assert!(x.iter().enumerate().all(|(i, x)| x.is_nan() == (i == 7)), "{x:?}");
     }
 
     #[test]

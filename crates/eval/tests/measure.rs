@@ -56,7 +56,7 @@ struct Bigram {
 
 fn sound() -> Bigram {
     Bigram {
-        capabilities: Capabilities { context: 16, scores: true, generates: true },
+        capabilities: Capabilities { context: 16, scores: true, generates: true, fills: false },
         spoil_score: |_, score| score,
         spoil_answers: |answers| answers,
         fail: |_| Ok(()),
@@ -302,8 +302,10 @@ fn a_failing_or_incapable_model_gives_no_records() {
     let broken = Bigram { fail: |_| Err(lm::Error::Other("connection lost".into())), ..sound() };
     let error = measure(&broken, &key(), &set(vec![question("a", &["b"], None)])).unwrap_err();
     assert!(error.to_string().contains("connection lost: run again"), "{error}");
-    let capable =
-        |scores, generates| Bigram { capabilities: Capabilities { context: 16, scores, generates }, ..sound() };
+    let capable = |scores, generates| Bigram {
+        capabilities: Capabilities { context: 16, scores, generates, fills: false },
+        ..sound()
+    };
     let ask = |model: &Bigram, q| measure(model, &key(), &set(vec![q]));
     let error = ask(&capable(false, true), question("a", &["b"], Some(1))).unwrap_err();
     let expect = "f, t, direct, 0 shots, asks for log-probabilities of given answers, and this model gives none: use a \

@@ -75,6 +75,17 @@ impl Score {
     }
 }
 
+/// A question to a model that sees both ways: which tokens stand at some places of a text?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FillRequest {
+    /// The text with everything that the model expects in it: mask tokens where it is asked, its beginning and its ends.
+    pub tokens: Vec<TokenId>,
+    /// The first token of the second of two sentences; as many as there are tokens, if there is one sentence.
+    pub second: usize,
+    /// Places in `tokens`, ascending, and the tokens whose log-probability is wanted there.
+    pub targets: Vec<(usize, TokenId)>,
+}
+
 /// A request to continue `context`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GenerateRequest {
@@ -141,6 +152,8 @@ pub struct Capabilities {
     pub scores: bool,
     /// Text can be generated.
     pub generates: bool,
+    /// Log-probabilities at masked places are available: the model sees both ways.
+    pub fills: bool,
 }
 
 /// A language model.
@@ -153,6 +166,10 @@ pub trait LanguageModel: Send + Sync {
     fn score(&self, requests: &[ScoreRequest]) -> Result<Vec<Score>, Error>;
     /// Continues each context, in the order of the requests.
     fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Generation>, Error>;
+    /// Scores the targets of each request, in the order of the requests: a model that sees both ways (BERT).
+    fn fill(&self, _: &[FillRequest]) -> Result<Vec<Score>, Error> {
+        Err(Error::Other("this model reads from left to right and fills no gaps: score continuations instead".into()))
+    }
 }
 
 /// Why a model did not answer.

@@ -74,7 +74,7 @@ pub(crate) enum Models {
 pub(crate) struct AskArguments {
     /// A folder, a file, or a name such as `EleutherAI/pythia-70m@step3000`
     pub(crate) model: String,
-    /// The text to continue
+    /// The text to continue; for a model that sees both ways, a text with `[MASK]` where a token is asked for
     pub(crate) prompt: String,
     /// At most so many tokens
     #[arg(long, default_value_t = 64)]

@@ -7,7 +7,7 @@ use crate::{
 use indicatif::HumanBytes;
 use miette::{IntoDiagnostic, Result};
 use saltus_checkpoint::{Checkpoint, Description, FileTokenizer, Hub, resolve};
-use saltus_lm::{GenerateRequest, LanguageModel, Sampling, ScoreRequest, TokenId, Tokenizer};
+use saltus_lm::{FillRequest, GenerateRequest, LanguageModel, Sampling, ScoreRequest, TokenId, Tokenizer};
 use saltus_transformer::{
     Architecture, Cache, Config, LocalModel, Model, NormKind, Overflow, Positions, Residual, config_of,
 };
@@ -227,22 +227,95 @@ struct Said {
     logprobs: Vec<f32>,
 }
 
+/// What stands at one gap.
+#[derive(Serialize)]
+struct Filled {
+    /// The most probable tokens, most probable first.
+    candidates: Vec<Candidate>,
+}
+
+#[derive(Serialize)]
+struct Candidate {
+    token: TokenId,
+    text: String,
+    /// In nats.
+    logprob: f64,
+}
+
+/// Candidates shown for each gap.
+const CANDIDATES: usize = 10;
+
+/// Fills the gaps of a text with a model that sees both ways.
+fn fill(arguments: &AskArguments, model: Model, tokenizer: FileTokenizer) -> Result<ExitCode> {
+    let (request, mask) = with_gaps(&arguments.prompt, &tokenizer)?;
+    if request.targets.is_empty() {
+        miette::bail!(
+            help = "write `[MASK]` where a token is asked for, and `[SEP]` between two sentences",
+            "{} sees both ways: it fills gaps and does not continue text",
+            arguments.model
+        );
+    }
+    let model = LocalModel::of(model, Arc::new(tokenizer), Overflow::Refuse);
+    let candidate = |(token, logprob): (TokenId, f64)| {
+        let text = model.tokenizer().decode(&[token]);
+        Candidate { token, text: if token == mask { "[MASK]".into() } else { text }, logprob }
+    };
+    let gaps: Vec<Filled> = model
+        .candidates(&request, CANDIDATES)
+        .into_diagnostic()?
+        .into_iter()
+        .map(|gap| Filled { candidates: gap.into_iter().map(candidate).collect() })
+        .collect();
+    print(arguments.json, &gaps, || {
+        let mut text = String::new();
+        for (number, gap) in gaps.iter().enumerate() {
+            let _ = writeln!(text, "gap {} of {}", number + 1, gaps.len());
+            for Candidate { text: token, logprob, .. } in &gap.candidates {
+                let _ = writeln!(text, "  {:6.2}%  {token}", 100.0 * logprob.exp());
+            }
+        }
+        text
+    })
+}
+
+/// The text with `[MASK]` and `[SEP]` as the tokens of these names, between the marks that the model expects; every gap
+/// is a target. Also the mask.
+fn with_gaps(text: &str, tokenizer: &FileTokenizer) -> Result<(FillRequest, TokenId)> {
+    let special = |name: &str| {
+        let problem = || format!("{} has no token {name}", tokenizer.path().display());
+        tokenizer.special(name).ok_or_else(|| miette::miette!(help = "use a model of BERT's kind", "{}", problem()))
+    };
+    let (mask, between) = (special("[MASK]")?, special("[SEP]")?);
+    let (mut tokens, mut second, mut targets) = (vec![special("[CLS]")?], None, Vec::new());
+    for (number, sentence) in text.split("[SEP]").enumerate() {
+        if number == 1 {
+            second = Some(tokens.len());
+        }
+        for (number, part) in sentence.split("[MASK]").enumerate() {
+            if number > 0 {
+                targets.push((tokens.len(), mask));
+                tokens.push(mask);
+            }
+            tokens.extend(tokenizer.encode(part).into_diagnostic()?);
+        }
+        tokens.push(between);
+    }
+    let second = second.unwrap_or(tokens.len());
+    Ok((FillRequest { tokens, second, targets }, mask))
+}
+
 fn ask(arguments: &AskArguments) -> Result<ExitCode> {
     let checkpoint = Arc::new(open(&arguments.model)?);
     let tokenizer = checkpoint.tokenizer().into_diagnostic()?;
     let model = Model::open(Arc::clone(&checkpoint)).into_diagnostic()?;
     tokenizer.fits(model.config().vocabulary).into_diagnostic()?;
+    if !model.config().architecture.attention.causal {
+        return fill(arguments, model, tokenizer);
+    }
     let mut context: Vec<TokenId> = tokenizer.beginning().filter(|b| b.added).map(|b| b.token).into_iter().collect();
     context.extend(tokenizer.encode(&arguments.prompt).into_diagnostic()?);
     let stop = tokenizer.end().to_vec();
     let model = LocalModel::of(model, Arc::new(tokenizer), Overflow::Refuse);
-    if !model.capabilities().generates {
-        miette::bail!(
-            help = "ask a causal model",
-            "{} sees both ways: it fills gaps and does not continue text",
-            arguments.model
-        );
-    }
     let sampling = match arguments.temperature {
         0.0 => Sampling::Greedy,
         temperature => {

@@ -14,6 +14,7 @@ use crate::{Config, Error, Format, Model, Piece, Source, config::Tensor};
 use bytes::Bytes;
 use names::{Names, Place};
 use saltus_checkpoint::{Checkpoint, Description, Dtype, TensorView};
+use saltus_compute::expand;
 use std::sync::Arc;
 
 /// A described model: what it is, and where its tensors lie.
@@ -59,9 +60,35 @@ impl Model {
     /// An unknown architecture, or a tensor that is missing or of another shape than the description says.
     pub fn open(checkpoint: Arc<Checkpoint>) -> Result<Self, Error> {
         let Described { config, names } = describe(&checkpoint)?;
-        let source = Files { checkpoint, names, config: config.clone() };
-        Model::new(config, &source)
+        let source = Files { checkpoint: Arc::clone(&checkpoint), names, config: config.clone() };
+        Ok(Model { files: Some(checkpoint), ..Model::new(config, &source)? })
     }
+
+    /// Why its logits are no numbers, as far as its files say it: all of them are read.
+    pub(crate) fn why_unsound(&self) -> String {
+        let bad = self.files.iter().find_map(|files| files.tensors().find_map(|tensor| no_number(files, &tensor)));
+        bad.unwrap_or_else(|| {
+            "its weights are numbers, so that an activation must overflow: look at it with another type of weights"
+                .into()
+        })
+    }
+}
+
+/// The first value of a tensor that is no number, with its place.
+fn no_number(files: &Checkpoint, tensor: &TensorView<'_>) -> Option<String> {
+    let format = format(tensor.dtype);
+    let (numbers, size) = format.block();
+    let at_once = 4096 / numbers;
+    let mut values = vec![0.0f32; at_once * numbers];
+    for (chunk, bytes) in tensor.bytes.chunks(at_once * size).enumerate() {
+        let values = &mut values[..bytes.len() / size * numbers];
+        expand(format, bytes, values);
+        if let Some((at, value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+            let (name, at, path) = (tensor.name, chunk * at_once * numbers + at, files.path().display());
+            return Some(format!("{path}: tensor `{name}`: value {at} is {value}: get the file again"));
+        }
+    }
+    None
 }
 
 struct Files {

@@ -32,14 +32,14 @@ impl Reader<'_> {
     }
 }
 
-/// Answers in the order of the requests; each fits the context. `memory`: bytes for keys and values, if it suffices
+/// Answers in the order of the requests, or none if logits are no numbers; each request fits the context. `memory`: bytes for keys and values, if it suffices
 /// for the longest request.
 pub(crate) fn generate(
     model: &Model,
     tokenizer: &dyn Tokenizer,
     requests: &[GenerateRequest],
     memory: usize,
-) -> Vec<Generation> {
+) -> Option<Vec<Generation>> {
     let pages = |request: &GenerateRequest| Cache::pages_of(request.context.len() + request.max_tokens);
     let mut longest: Vec<usize> = requests.iter().map(pages).collect();
     longest.sort_unstable_by(|a, b| b.cmp(a));
@@ -66,9 +66,9 @@ pub(crate) fn generate(
         }
         if readers.is_empty() {
             // Every request has begun and ended: the longest one alone fits the cache.
-            return answers.into_iter().flatten().collect();
+            return Some(answers.into_iter().flatten().collect());
         }
-        step(model, &mut readers, &mut cache);
+        step(model, &mut readers, &mut cache)?;
         let mut number = 0;
         while number < readers.len() {
             let Some(end) = ended(&readers[number], tokenizer) else {
@@ -115,8 +115,9 @@ fn ended(reader: &Reader<'_>, tokenizer: &dyn Tokenizer) -> Option<End> {
     (reader.tokens.len() >= reader.request.max_tokens).then_some(End::Length)
 }
 
-/// Reads what is unread, at most [`AT_ONCE`] tokens, and says one token for each reader that has read everything.
-fn step(model: &Model, readers: &mut [Reader<'_>], cache: &mut Cache) {
+/// Reads what is unread, at most [`AT_ONCE`] tokens, and says one token for each reader that has read everything. None
+/// if logits are no numbers.
+fn step(model: &Model, readers: &mut [Reader<'_>], cache: &mut Cache) -> Option<()> {
     let mut room = AT_ONCE;
     let mut said = Vec::new();
     let mut chunks = Vec::new();
@@ -139,7 +140,7 @@ fn step(model: &Model, readers: &mut [Reader<'_>], cache: &mut Cache) {
             sequence: &mut reader.sequence,
             tokens,
             wanted: if whole { now - 1..now } else { 0..0 },
-            segment: 0,
+            second: now,
         });
         said.push(whole);
     }
@@ -148,7 +149,7 @@ fn step(model: &Model, readers: &mut [Reader<'_>], cache: &mut Cache) {
     };
     drop(chunks);
     if hidden.wanted() == 0 {
-        return;
+        return Some(());
     }
     let talkers = readers.iter_mut().zip(said).filter(|(_, said)| *said).map(|(reader, _)| reader);
     let talkers: Vec<&mut Reader<'_>> = talkers.collect();
@@ -160,18 +161,22 @@ fn step(model: &Model, readers: &mut [Reader<'_>], cache: &mut Cache) {
     let columns = hidden.wanted().next_multiple_of(saltus_compute::BLOCK);
     for (column, reader) in talkers.into_iter().enumerate() {
         let token = match reader.request.sampling {
-            Sampling::Greedy => greedy[column].argmax,
-            sampling => sample(&logits, columns, column, sampling, reader.tokens.len()).unwrap_or_default(),
+            Sampling::Greedy => Some(greedy[column]).filter(|said| said.logprob.is_finite())?.argmax,
+            sampling => sample(&logits, columns, column, sampling, reader.tokens.len())?,
         };
         reader.tokens.push(token);
     }
+    Some(())
 }
 
-/// A token chosen at random, if that is wanted; `position`: how many were chosen before.
+/// A token chosen at random, if that is wanted and logits are numbers; `position`: how many were chosen before.
 fn sample(logits: &[f32], columns: usize, column: usize, sampling: Sampling, position: usize) -> Option<TokenId> {
     let Sampling::Random { temperature, top_k, top_p, seed } = sampling else { return None };
     let logits = logits.iter().skip(column).step_by(columns);
     let mut tokens: Vec<(TokenId, f64)> = (0..).zip(logits.map(|x| f64::from(*x) / f64::from(temperature))).collect();
+    if tokens.iter().any(|(_, logit)| !logit.is_finite()) {
+        return None;
+    }
     tokens.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     if top_k > 0 {
         tokens.truncate(top_k);

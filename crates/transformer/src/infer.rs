@@ -26,8 +26,8 @@ pub struct Chunk<'a> {
     pub tokens: &'a [TokenId],
     /// Of these tokens, those behind which the stream is wanted.
     pub wanted: Range<usize>,
-    /// Segment of every token (BERT); 0 in models without.
-    pub segment: usize,
+    /// The first of these that is of the second sentence (BERT's segments); as many as there are, if none is.
+    pub second: usize,
 }
 
 impl Chunk<'_> {
@@ -286,7 +286,7 @@ impl Pass<'_, '_> {
         let mut row = vec![0.0; width];
         let mut column = 0;
         for chunk in self.chunks {
-            for token in chunk.tokens {
+            for (number, token) in chunk.tokens.iter().enumerate() {
                 assert!((*token as usize) < self.model.config.vocabulary, "a token below the vocabulary");
                 let mut add = |row: &[f32], factor: f32| {
                     for (to, from) in x[column..].iter_mut().step_by(count).zip(row) {
@@ -300,7 +300,7 @@ impl Pass<'_, '_> {
                     add(&row, 1.0);
                 }
                 if let (1.., Some(table)) = (*segments, &self.model.segments) {
-                    table.row(chunk.segment, &mut row);
+                    table.row(usize::from(number >= chunk.second), &mut row);
                     add(&row, 1.0);
                 }
                 column += 1;

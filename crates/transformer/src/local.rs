@@ -1,13 +1,15 @@
 //! A model that answers questions.
 
 use crate::{
-    Model, Weights,
+    Cache, Chunk, Hidden, Model, NoTaps, Weights,
     generate::generate,
     score::{Asked, Limits, score},
 };
-use saltus_compute::Prediction;
+use rayon::prelude::*;
+use saltus_compute::{BLOCK, Prediction};
 use saltus_lm::{
-    Capabilities, Error, GenerateRequest, Generation, LanguageModel, Score, ScoreRequest, TokenId, Tokenizer,
+    Capabilities, Error, FillRequest, GenerateRequest, Generation, LanguageModel, Score, ScoreRequest, TokenId,
+    Tokenizer,
 };
 use std::sync::Arc;
 
@@ -61,6 +63,10 @@ impl LocalModel {
         }
     }
 
+    fn unsound(&self) -> Error {
+        Error::Other(format!("the model's logits are no numbers: {}", self.model.why_unsound()))
+    }
+
     fn known(&self, tokens: &[TokenId]) -> Result<(), Error> {
         let vocabulary = self.model.config.vocabulary;
         match tokens.iter().find(|t| **t as usize >= vocabulary) {
@@ -69,6 +75,75 @@ impl LocalModel {
             ))),
             None => Ok(()),
         }
+    }
+
+    /// Whether a request can be answered: nothing of it is cut off, because what stands on either side counts.
+    fn fillable(&self, request: &FillRequest) -> Result<(), Error> {
+        let (length, context) = (request.tokens.len(), self.model.config.context);
+        if self.model.config.architecture.attention.causal {
+            return Err(Error::Other(
+                "the model reads from left to right and fills no gaps: use BERT, for example".into(),
+            ));
+        }
+        if length > context {
+            return Err(Error::TooLong { tokens: length, context });
+        }
+        if length == 0 {
+            return Err(Error::Empty { part: "text" });
+        }
+        if request.targets.is_empty() {
+            return Err(Error::Empty { part: "list of targets" });
+        }
+        let places: Vec<usize> = request.targets.iter().map(|(place, _)| *place).collect();
+        if !places.is_sorted() || places.last().is_some_and(|last| *last >= length) {
+            return Err(Error::Other(format!(
+                "targets at {places:?} of {length} tokens: give places in the text, ascending"
+            )));
+        }
+        self.known(&request.tokens)?;
+        self.known(&request.targets.iter().map(|(_, token)| *token).collect::<Vec<_>>())
+    }
+
+    fn fill_one(&self, request: &FillRequest) -> Vec<Prediction> {
+        let hidden = self.read_both_ways(request);
+        // Every token is wanted: a column is a place.
+        self.model.predictions(&hidden, &request.targets)
+    }
+
+    fn read_both_ways(&self, request: &FillRequest) -> Hidden {
+        let FillRequest { tokens, second, .. } = request;
+        let mut cache = Cache::new(&self.model.config, Cache::pages_of(tokens.len()));
+        let mut sequence = cache.begin();
+        let mut chunks = [Chunk { sequence: &mut sequence, tokens, wanted: 0..tokens.len(), second: *second }];
+        match self.model.forward(&mut chunks, &mut cache, &mut NoTaps) {
+            Some(hidden) => hidden,
+            None => unreachable!("the cache was made for this request"),
+        }
+    }
+
+    /// The `count` most probable tokens at each place of a text, with their natural-log probabilities, for a model that sees
+    /// both ways.
+    ///
+    /// # Errors
+    /// Those of [`LanguageModel::fill`].
+    pub fn candidates(&self, request: &FillRequest, count: usize) -> Result<Vec<Vec<(TokenId, f64)>>, Error> {
+        self.fillable(request)?;
+        let hidden = self.read_both_ways(request);
+        let at = |place: usize| {
+            let mut said: Vec<(TokenId, f64)> = (0..)
+                .zip(self.model.logits(&hidden, place..place + 1).iter().step_by(BLOCK).map(|x| f64::from(*x)))
+                .collect();
+            said.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            let most = said.first().map_or(0.0, |first| first.1);
+            let total = most + said.iter().map(|(_, x)| (x - most).exp()).sum::<f64>().ln();
+            if !total.is_finite() {
+                return Err(self.unsound());
+            }
+            said.truncate(count);
+            said.iter_mut().for_each(|(_, x)| *x -= total);
+            Ok(said)
+        };
+        request.targets.iter().map(|(place, _)| at(*place)).collect()
     }
 
     /// What is read: all but the last token of context and continuation.
@@ -87,10 +162,15 @@ impl LocalModel {
     }
 }
 
+fn to_score(said: Vec<Prediction>) -> Score {
+    let (logprobs, argmax) = said.into_iter().map(|p| (p.logprob as f32, p.argmax)).unzip();
+    Score { logprobs, argmax }
+}
+
 impl LanguageModel for LocalModel {
     fn capabilities(&self) -> Capabilities {
         let causal = self.model.config.architecture.attention.causal;
-        Capabilities { context: self.model.config.context, scores: causal, generates: causal }
+        Capabilities { context: self.model.config.context, scores: causal, generates: causal, fills: !causal }
     }
 
     fn tokenizer(&self) -> &dyn Tokenizer {
@@ -101,11 +181,21 @@ impl LanguageModel for LocalModel {
         let asked = requests.iter().map(|request| self.asked(request)).collect::<Result<Vec<_>, _>>()?;
         // Within the pool: work handed to it from outside would wake its threads for every product.
         let said = rayon::scope(|_| score(&self.model, &asked, LIMITS));
-        let one = |said: Vec<Prediction>| {
-            let (logprobs, argmax) = said.into_iter().map(|p| (p.logprob as f32, p.argmax)).unzip();
-            Score { logprobs, argmax }
-        };
-        Ok(said.into_iter().map(one).collect())
+        if said.iter().flatten().any(|said| !said.logprob.is_finite()) {
+            return Err(self.unsound());
+        }
+        Ok(said.into_iter().map(to_score).collect())
+    }
+
+    fn fill(&self, requests: &[FillRequest]) -> Result<Vec<Score>, Error> {
+        for request in requests {
+            self.fillable(request)?;
+        }
+        let said: Vec<Vec<Prediction>> = rayon::scope(|_| requests.par_iter().map(|r| self.fill_one(r)).collect());
+        if said.iter().flatten().any(|said| !said.logprob.is_finite()) {
+            return Err(self.unsound());
+        }
+        Ok(said.into_iter().map(to_score).collect())
     }
 
     fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Generation>, Error> {
@@ -115,7 +205,7 @@ impl LanguageModel for LocalModel {
             let context = self.fit(&request.context, request.max_tokens)?.to_vec();
             fitting.push(GenerateRequest { context, ..request.clone() });
         }
-        Ok(rayon::scope(|_| generate(&self.model, &*self.tokenizer, &fitting, CACHE)))
+        rayon::scope(|_| generate(&self.model, &*self.tokenizer, &fitting, CACHE)).ok_or_else(|| self.unsound())
     }
 }
 
@@ -159,6 +249,34 @@ mod tests {
     fn logprob(logits: &[f64], token: TokenId) -> f64 {
         let max = logits.iter().copied().fold(f64::MIN, f64::max);
         logits[token as usize] - max - logits.iter().map(|x| (x - max).exp()).sum::<f64>().ln()
+    }
+
+    #[test]
+    fn gaps_are_filled_as_the_logits_say() {
+        let mut model: Model = weights(&small(false)).into();
+        model.config.architecture.attention.causal = false;
+        let model = LocalModel::of(model, Arc::new(NoText { vocabulary: 11 }), Overflow::Refuse);
+        let request = |targets| FillRequest { tokens: tokens(3, 12), second: 12, targets };
+        let every: Vec<(usize, TokenId)> = (0..11).map(|token| (5, token)).collect();
+        let said = model.fill(&[request(every), request(vec![(2, 7), (9, 1)])]).unwrap();
+        let total: f64 = said[0].logprobs.iter().map(|x| f64::from(*x).exp()).sum();
+        assert!((total - 1.0).abs() < 1e-5, "{total}");
+        let candidates = model.candidates(&request(vec![(2, 0), (5, 0)]), 11).unwrap();
+        for (token, logprob) in &candidates[1] {
+            assert!((logprob - f64::from(said[0].logprobs[*token as usize])).abs() < 1e-5);
+        }
+        assert_eq!(candidates[1][0].0, said[0].argmax[0]);
+        let seven = candidates[0].iter().find(|(token, _)| *token == 7).unwrap();
+        assert!((seven.1 - f64::from(said[1].logprobs[0])).abs() < 1e-5);
+        // What stands behind a gap counts.
+        let mut other = request(vec![(2, 7)]);
+        other.tokens[11] = (other.tokens[11] + 1) % 11;
+        assert!((model.fill(&[other]).unwrap()[0].logprobs[0] - said[1].logprobs[0]).abs() > 1e-6);
+        for wrong in [vec![], vec![(12, 1)], vec![(5, 1), (4, 1)], vec![(1, 11)]] {
+            assert!(model.fill(&[request(wrong)]).is_err());
+        }
+        let causal = LocalModel::new(weights(&small(false)), Arc::new(NoText { vocabulary: 11 }));
+        assert!(causal.fill(&[request(vec![(2, 7)])]).unwrap_err().to_string().contains("left to right"));
     }
 
     #[test]

@@ -7,10 +7,11 @@ use crate::{
 };
 use bytes::Bytes;
 use rayon::prelude::*;
+use saltus_checkpoint::Checkpoint;
 use saltus_compute::{
     Format, Linear, StoredRows, Write, add_bias, expand, layer_norm, linear_stored, rms_norm, stored_row,
 };
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 /// Some rows of a tensor as they lie in a file or in memory.
 #[derive(Clone, Debug)]
@@ -42,6 +43,8 @@ pub struct Model {
     /// Frequencies and factor of rotary positions, without and with a window.
     pub(crate) frequencies: [(Vec<f64>, f64); 2],
     pub(crate) slopes: Vec<f32>,
+    /// What it was opened from, to say what is wrong with it.
+    pub(crate) files: Option<Arc<Checkpoint>>,
 }
 
 /// The weights of one layer.
@@ -124,6 +127,7 @@ impl Model {
             head: Affine { matrix: head, bias: loader.biases(&["lm_head"])? },
             frequencies: [rotary(false), rotary(true)],
             slopes: if alibi { alibi_slopes(config.heads) } else { Vec::new() },
+            files: None,
             config,
         })
     }

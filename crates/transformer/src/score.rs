@@ -233,7 +233,7 @@ impl<'a> Scorer<'a> {
                 sequence,
                 tokens: &self.asked[*whose].tokens[tokens.clone()],
                 wanted: first - tokens.start..end - tokens.start,
-                segment: 0,
+                second: tokens.len(),
             });
         }
         let hidden = self.model.read(&chunks, cache, &mut NoTaps);
@@ -335,7 +335,8 @@ mod tests {
         let mut cache = Cache::new(&model.config, Cache::pages_of(asked.tokens.len()));
         let mut sequence = cache.begin();
         let wanted = asked.from()..asked.tokens.len();
-        let mut chunks = [Chunk { sequence: &mut sequence, tokens: &asked.tokens, wanted, segment: 0 }];
+        let second = asked.tokens.len();
+        let mut chunks = [Chunk { sequence: &mut sequence, tokens: &asked.tokens, wanted, second }];
         let hidden = model.forward(&mut chunks, &mut cache, &mut NoTaps).unwrap();
         let targets: Vec<(usize, TokenId)> = asked.targets.iter().copied().enumerate().collect();
         model.predictions(&hidden, &targets)

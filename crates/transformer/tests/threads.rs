@@ -27,7 +27,7 @@ fn logits(model: &Model, threads: usize) -> Vec<u32> {
     let mut sequences: Vec<_> = rows.iter().map(|_| cache.begin()).collect();
     let chunk = |(tokens, sequence)| {
         let tokens: &Vec<u32> = tokens;
-        Chunk { sequence, tokens, wanted: 0..tokens.len(), segment: 0 }
+        Chunk { sequence, tokens, wanted: 0..tokens.len(), second: tokens.len() }
     };
     let mut chunks: Vec<_> = rows.iter().zip(&mut sequences).map(chunk).collect();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

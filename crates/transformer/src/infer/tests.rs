@@ -78,7 +78,7 @@ fn tokens(count: usize) -> Vec<TokenId> {
 }
 
 fn chunk<'a>(sequence: &'a mut Sequence, tokens: &'a [TokenId], wanted: Range<usize>) -> Chunk<'a> {
-    Chunk { sequence, tokens, wanted, segment: 1 }
+    Chunk { sequence, tokens, wanted, second: 1 }
 }
 
 /// Logits `[vocabulary, 16 n]` behind every token, read in pieces.
