@@ -8,7 +8,7 @@ mod draw;
 mod families;
 mod file;
 mod identity;
-mod lm_eval;
+pub mod lm_eval;
 
 pub use families::addition::{Addition, Order};
 pub use families::arithmetic::Arithmetic;

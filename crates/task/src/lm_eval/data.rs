@@ -455,3 +455,12 @@ fn cell(field: &Field, depth: usize) -> Result<Value, String> {
         other => return Err(format!("a column of dates, times, decimals, bytes or maps: {other}")),
     })
 }
+
+/// Documents that stand in the task file itself.
+pub(super) fn from_samples(path: &Path, samples: &[Vec<(String, Value)>]) -> Result<Split, Error> {
+    let mut rows = Rows::default();
+    samples.iter().try_for_each(|members| rows.push(path, members.clone()))?;
+    let mut split = rows.split;
+    split.documents.iter_mut().for_each(|document| document.resize(split.columns.len(), Value::None));
+    Ok(split)
+}

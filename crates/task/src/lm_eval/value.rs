@@ -155,8 +155,8 @@ fn printable(c: char) -> bool {
     matches!(c, '\'' | '"') || ['a', c].iter().collect::<String>().escape_debug().nth(1) == Some(c)
 }
 
-/// What Python's `str.strip()` takes off: Unicode's white space and the four separators of ASCII.
-pub(crate) fn is_space(c: char) -> bool {
+/// Whether Python's `str.strip()` takes the character off: Unicode's white space and the four separators of ASCII.
+pub fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
 }
 
