@@ -39,10 +39,13 @@ struct Requests {
     /// Rows whose log-probabilities are wanted, from their second token on.
     #[serde(default)]
     score: Vec<Vec<TokenId>>,
-    /// Gaps to be filled: tokens, the first of the second sentence, places with the tokens asked for.
+    /// Gaps to be filled.
     #[serde(default)]
-    fill: Vec<(Vec<TokenId>, usize, Vec<(usize, TokenId)>)>,
+    fill: Vec<Gaps>,
 }
+
+/// Tokens, the first of the second sentence, places with the tokens asked for.
+type Gaps = (Vec<TokenId>, usize, Vec<(usize, TokenId)>);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
