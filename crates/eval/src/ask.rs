@@ -3,8 +3,9 @@
 use crate::Error;
 use saltus_lm as lm;
 
-/// The most tokens in one call of a model, unless a single request has more: a bound on its memory.
-const BATCH_TOKENS: usize = 16_384;
+/// The most tokens in one call of a model, unless a single request has more: a bound on the memory of requests. A model
+/// may compute what they share once, so that more are better.
+const BATCH_TOKENS: usize = 1 << 20;
 
 /// Puts `count` requests to a model through `call`, in batches of at most [`BATCH_TOKENS`] by `cost`; answers come in
 /// order. Requests are made when their batch is due, so that only one batch of them exists at a time.

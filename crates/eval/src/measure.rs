@@ -31,7 +31,7 @@ pub enum Error {
 /// Asks `model` every question of `set` and returns one record for each, in order; `key` says which model it is.
 ///
 /// Prompt and candidates are encoded apart (see [`BOUNDARY`]), all candidates of all questions are scored, and a greedy
-/// continuation is generated where one is asked for. Requests go out in batches of at most 16,384 tokens (or one
+/// continuation is generated where one is asked for. Requests go out in batches of at most 1,048,576 tokens (or one
 /// request), which bounds memory; records do not depend on the batches.
 ///
 /// A question that cannot be asked (it does not fit the context, has no tokens, or nothing to score) or whose answer

@@ -207,7 +207,7 @@ fn generation_stops_before_the_stop_even_if_the_model_does_not() {
 
 #[test]
 fn batches_are_bounded_and_change_nothing() {
-    let questions: Vec<Question> = (0..9000)
+    let questions: Vec<Question> = (0..200_000)
         .map(|i| {
             let prompt: String = (0..1 + i % 7).map(|j| if (i >> j) % 2 == 0 { 'a' } else { 'b' }).collect();
             question(&prompt, &["ab", "b;a"], (i % 3 == 0).then_some(2))
@@ -216,8 +216,8 @@ fn batches_are_bounded_and_change_nothing() {
     let model = sound();
     let together = measured(&model, questions.clone());
     let calls = model.calls.lock().unwrap().clone();
-    assert!(calls.len() > 3 && calls.iter().all(|&tokens| tokens <= 16_384), "{calls:?}");
-    for (record, question) in together.iter().zip(questions) {
+    assert!(calls.len() > 2 && calls.iter().all(|&tokens| tokens <= 1 << 20), "{calls:?}");
+    for (record, question) in together.iter().zip(questions).step_by(17) {
         assert_eq!(record.outcome, measured(&model, vec![question])[0].outcome);
     }
 }

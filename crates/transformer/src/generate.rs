@@ -12,6 +12,12 @@ const SIDE_BY_SIDE: usize = 64;
 /// Tokens read in one pass: what is prefilled waits in pieces of this, so that activations stay small.
 const AT_ONCE: usize = 512;
 
+/// A shared beginning that is worth waiting for, in tokens.
+const WORTH_WAITING: usize = 32;
+
+/// Pages that a reader may need beyond those of its tokens: copies of a page shared before it, and behind it.
+const COPIES: usize = 2;
+
 /// One request at work.
 struct Reader<'a> {
     number: usize,
@@ -40,7 +46,7 @@ pub(crate) fn generate(
     requests: &[GenerateRequest],
     memory: usize,
 ) -> Option<Vec<Generation>> {
-    let pages = |request: &GenerateRequest| Cache::pages_of(request.context.len() + request.max_tokens);
+    let pages = |request: &GenerateRequest| Cache::pages_of(request.context.len() + request.max_tokens) + COPIES;
     let mut longest: Vec<usize> = requests.iter().map(pages).collect();
     longest.sort_unstable_by(|a, b| b.cmp(a));
     let most: usize = longest.iter().take(SIDE_BY_SIDE).sum();
@@ -48,20 +54,32 @@ pub(crate) fn generate(
     let mut cache = Cache::new(&model.config, most.min(affordable));
 
     let mut answers: Vec<Option<Generation>> = requests.iter().map(|_| None).collect();
-    let mut waiting: VecDeque<usize> = (0..requests.len()).collect();
+    // Those with a common beginning stand side by side: each goes on from what the one before it has read.
+    let mut order: Vec<usize> = (0..requests.len()).collect();
+    order.sort_by(|a, b| requests[*a].context.cmp(&requests[*b].context));
+    let mut waiting = VecDeque::from(order);
     let mut readers: Vec<Reader<'_>> = Vec::new();
+    let mut last = Last::default();
     loop {
         while let Some(number) = waiting.front().copied() {
             let request = &requests[number];
-            let reserved: usize = readers.iter().map(|r| r.reserved - Cache::pages_of(r.sequence.length())).sum();
             if request.max_tokens == 0 {
                 answers[number] = Some(finished(tokenizer, Vec::new(), End::Length));
-            } else if readers.len() < SIDE_BY_SIDE && pages(request) + reserved <= cache.free_pages() {
-                let (sequence, reserved) = (cache.begin(), pages(request));
-                readers.push(Reader { number, request, sequence, read: 0, tokens: Vec::new(), reserved });
-            } else {
+                waiting.pop_front();
+                continue;
+            }
+            let reserved: usize = readers.iter().map(|r| r.reserved - Cache::pages_of(r.sequence.length())).sum();
+            if pages(request) + reserved > cache.free_pages() && readers.is_empty() {
+                last.forget(&mut cache);
+            }
+            if readers.len() == SIDE_BY_SIDE || pages(request) + reserved > cache.free_pages() {
                 break;
             }
+            let Some(sequence) = last.fork(request, &readers, &mut cache) else { break };
+            let (read, reserved) = (sequence.length(), pages(request));
+            last.forget(&mut cache);
+            last.reader = Some((number, &request.context));
+            readers.push(Reader { number, request, sequence, read, tokens: Vec::new(), reserved });
             waiting.pop_front();
         }
         if readers.is_empty() {
@@ -76,7 +94,7 @@ pub(crate) fn generate(
                 continue;
             };
             let reader = readers.swap_remove(number);
-            cache.end(reader.sequence);
+            last.keep_or_end(reader.number, reader.sequence, &mut cache);
             let mut tokens = reader.tokens;
             if end == End::Token {
                 tokens.pop();
@@ -88,6 +106,48 @@ pub(crate) fn generate(
                 answer.text.truncate(at);
             }
             answers[reader.number] = Some(answer);
+        }
+    }
+}
+
+/// The request that began last, whose context the next one may share.
+#[derive(Default)]
+struct Last<'a> {
+    reader: Option<(usize, &'a [TokenId])>,
+    /// What it has read, if it has ended.
+    kept: Option<Sequence>,
+}
+
+impl Last<'_> {
+    /// The beginning that `request` shares with it; none, if that is worth waiting for and not read yet. The last token of
+    /// a context is always read, for what stands behind it.
+    fn fork(&self, request: &GenerateRequest, readers: &[Reader<'_>], cache: &mut Cache) -> Option<Sequence> {
+        let Some((number, context)) = self.reader else { return Some(cache.begin()) };
+        let shared = context.iter().zip(&request.context).take_while(|(a, b)| a == b).count();
+        let shared = shared.min(request.context.len() - 1);
+        let reader = readers.iter().find(|reader| reader.number == number).map(|reader| &reader.sequence);
+        let Some(sequence) = reader.or(self.kept.as_ref()) else { return Some(cache.begin()) };
+        let there = shared.min(sequence.length());
+        if shared >= there + WORTH_WAITING {
+            return None;
+        }
+        let mut fork = cache.fork(sequence);
+        cache.truncate(&mut fork, there);
+        Some(fork)
+    }
+
+    fn forget(&mut self, cache: &mut Cache) {
+        if let Some(kept) = self.kept.take() {
+            cache.end(kept);
+        }
+    }
+
+    /// A reader has ended: if it was the last to begin, what it has read is kept.
+    fn keep_or_end(&mut self, number: usize, sequence: Sequence, cache: &mut Cache) {
+        if self.reader.is_some_and(|(last, _)| last == number) {
+            self.kept = Some(sequence);
+        } else {
+            cache.end(sequence);
         }
     }
 }
@@ -202,7 +262,9 @@ fn sample(logits: &[f32], columns: usize, column: usize, sampling: Sampling, pos
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Config, Weights, config::tests::small};
     use proptest::prelude::*;
+    use saltus_lm::NoText;
 
     #[test]
     fn chance_is_that_of_the_probabilities() {
@@ -233,6 +295,29 @@ mod tests {
     }
 
     proptest! {
+        /// Whatever is shared, and however little memory there is: as if each request were alone.
+        #[test]
+        fn shared_beginnings_change_no_answer(
+            requests in proptest::collection::vec((0usize..3, 0usize..60, 1usize..5, 0usize..8), 1..30),
+            memory in 0usize..40,
+        ) {
+            let config = Config { context: 100, ..small(false) };
+            let model: Model = Weights::init(&config, Key::new(7)).into();
+            let request = |(kind, shared, own, max_tokens): &(usize, usize, usize, usize)| GenerateRequest {
+                context: (0..*shared).map(|i| ((i * i + kind) % 11) as TokenId).chain((0..*own as TokenId).map(|i| i % 11)).collect(),
+                max_tokens: *max_tokens,
+                stop: vec![3],
+                stop_text: Vec::new(),
+                sampling: Sampling::Greedy,
+            };
+            let requests: Vec<GenerateRequest> = requests.iter().map(request).collect();
+            let text = NoText { vocabulary: 11 };
+            let together = generate(&model, &text, &requests, memory * Cache::page_bytes(&config)).unwrap();
+            for (request, answer) in requests.iter().zip(&together) {
+                prop_assert_eq!(&generate(&model, &text, std::slice::from_ref(request), 1 << 20).unwrap()[0], answer);
+            }
+        }
+
         #[test]
         fn the_first_stop_counts(text in "[abc]{0,12}", stops in proptest::collection::vec("[abc]{0,3}", 0..4)) {
             let at = first_stop(&text, &stops);
