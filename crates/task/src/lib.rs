@@ -4,6 +4,7 @@
 //! (lexicon, permutations, facts, exceptions, held-out split) are fixed for the study. A generator gives training
 //! [`Segment`]s, never a held-out one, and evaluation [`QuestionSet`]s. A [`TaskFile`] is a task of the user's own.
 
+pub mod bigbench;
 mod draw;
 mod families;
 mod file;
