@@ -8,6 +8,7 @@
 mod ask;
 mod distance;
 mod final_answer;
+pub mod lm_eval;
 mod measure;
 mod metric;
 mod values;

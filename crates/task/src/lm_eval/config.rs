@@ -286,7 +286,9 @@ fn aggregation(node: &Node, natural: Aggregation) -> Result<Aggregation, Error> 
         "f1" => Aggregation::F1,
         "matthews_corrcoef" => Aggregation::Matthews,
         "brier_score" => Aggregation::Brier,
-        _ => return Err(node.error(format!("the aggregation `{name}` is unknown"), "remove it: each metric has its own")),
+        _ => {
+            return Err(node.error(format!("the aggregation `{name}` is unknown"), "remove it: each metric has its own"));
+        }
     };
     let single = |a| matches!(a, Aggregation::Mean | Aggregation::Median | Aggregation::Perplexity);
     let weighted = |a| matches!(a, Aggregation::WeightedPerplexity | Aggregation::BitsPerByte);
@@ -415,7 +417,8 @@ fn map_step(keys: &mut Keys) -> Result<Step, Error> {
         Some(node) => members(node, "mapping_dict")?,
         None => Members::new(),
     };
-    let pairs = pairs.into_iter().map(|(from, to)| Ok((from, plain(to, "mapping_dict")?))).collect::<Result<_, Error>>()?;
+    let pairs =
+        pairs.into_iter().map(|(from, to)| Ok((from, plain(to, "mapping_dict")?))).collect::<Result<_, Error>>()?;
     Ok(Step::Map { pairs, default: keys.take("default_value").map(|node| plain(node, "default_value")).transpose()? })
 }
 

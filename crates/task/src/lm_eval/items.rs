@@ -140,7 +140,8 @@ impl Task {
         let split = self.test_split.as_ref().or(self.validation_split.as_ref()).cloned().unwrap_or_default();
         let questions = read(&split)?;
         let named = self.shots.split.clone();
-        let usual = || [&self.training_split, &self.validation_split, &self.test_split].into_iter().flatten().next().cloned();
+        let usual =
+            || [&self.training_split, &self.validation_split, &self.test_split].into_iter().flatten().next().cloned();
         let (pool_name, pool) = match (named, &self.shots.samples) {
             (Some(name), _) if name == split => (name, questions.clone()),
             (Some(name), _) => (name.clone(), read(&name)?),
@@ -156,7 +157,8 @@ impl Task {
         let mut open =
             Open { task: self, split, questions, pool_name, pool, may_overlap, multiple_input, multiple_target };
         let first = open.document(0);
-        let text = self.text.as_ref().filter(|_| self.choice.is_some()).map(|rule| open.text(rule, &first)).transpose()?;
+        let text =
+            self.text.as_ref().filter(|_| self.choice.is_some()).map(|rule| open.text(rule, &first)).transpose()?;
         let target = self.target.as_ref().map(|rule| open.target(rule, &first)).transpose()?;
         drop(first);
         open.multiple_input = text.is_some_and(|value| value.integer().is_some());
@@ -216,7 +218,12 @@ impl<'t> Open<'t> {
             bytes = bytes.saturating_add(size(&item.ask));
             if bytes > MAX_BYTES {
                 let problem = format!("the texts of the questions take more than {} GiB", MAX_BYTES >> 30);
-                return Err(file_error(&self.task.path, String::new(), problem, "ask fewer questions, or with fewer shots"));
+                return Err(file_error(
+                    &self.task.path,
+                    String::new(),
+                    problem,
+                    "ask fewer questions, or with fewer shots",
+                ));
             }
             items.push(item);
         }
@@ -274,7 +281,9 @@ impl<'t> Open<'t> {
     fn target(&self, rule: &Rule, document: &Document<'_>) -> Result<Value, Error> {
         let value = self.apply(rule, document)?;
         Ok(match self.number_of_choice(rule, document, value)? {
-            Value::Text(text) if self.is_template(rule) && text.len() >= 2 && text.starts_with('[') && text.ends_with(']') => {
+            Value::Text(text)
+                if self.is_template(rule) && text.len() >= 2 && text.starts_with('[') && text.ends_with(']') =>
+            {
                 value::literal(&text).unwrap_or(Value::Text(text))
             }
             value => value,
@@ -295,7 +304,9 @@ impl<'t> Open<'t> {
         };
         let choice = |value| match value {
             Value::Text(text) => Ok(text),
-            other => Err(self.error(rule, document, &format!("a choice is {}, expected a text in quotes", other.kind()))),
+            other => {
+                Err(self.error(rule, document, &format!("a choice is {}, expected a text in quotes", other.kind())))
+            }
         };
         if list.is_empty() {
             return Err(self.error(rule, document, "no choices"));
@@ -356,7 +367,9 @@ impl<'t> Open<'t> {
 
     fn item(&self, number: usize, shots: &str) -> Result<Item, Error> {
         let (task, document) = (self.task, self.document(number));
-        let Some(target) = &task.target else { return Err(file_error(&task.path, String::new(), "no `doc_to_target`", "write it")) };
+        let Some(target) = &task.target else {
+            return Err(file_error(&task.path, String::new(), "no `doc_to_target`", "write it"));
+        };
         let before = self.optional(task.description.as_ref(), &document)? + shots;
         let (ask, gold) = match (&task.output, &task.text, &task.choice) {
             (Output::Rolling, ..) => {
@@ -408,7 +421,8 @@ impl<'t> Open<'t> {
             (choices.iter().map(request).collect(), self.text(text, document)?)
         } else {
             let context: Arc<str> = (before.to_owned() + &self.question(text, document)?).into();
-            let request = |choice: &String| Request { context: context.clone(), continuation: format!("{delimiter}{choice}") };
+            let request =
+                |choice: &String| Request { context: context.clone(), continuation: format!("{delimiter}{choice}") };
             (choices.iter().map(request).collect(), target_value)
         };
         let rule = if self.multiple_input { text } else { target };
@@ -438,7 +452,8 @@ impl<'t> Open<'t> {
     ) -> Result<Option<usize>, Error> {
         match (gold, gold.integer()) {
             (_, Some(number)) if number < 0 => {
-                let problem = format!("the right choice is {number}, so nothing can be right: the split has no answers");
+                let problem =
+                    format!("the right choice is {number}, so nothing can be right: the split has no answers");
                 Err(self.error(rule, document, &problem))
             }
             (_, Some(number)) => Ok(Some(number as usize).filter(|&number| number < choices.len())),
@@ -467,7 +482,9 @@ impl<'t> Open<'t> {
                 Ok(Gold::Texts(texts.collect::<Result<_, _>>()?))
             }
             Value::List(_) => Err(self.error(rule, document, "several targets, where the first document has one")),
-            _ if self.multiple_target => Err(self.error(rule, document, "one target, where the first document has a list")),
+            _ if self.multiple_target => {
+                Err(self.error(rule, document, "one target, where the first document has a list"))
+            }
             value => Ok(Gold::Text(value.str())),
         }
     }
@@ -492,7 +509,8 @@ fn turn(question: &str, answer: Option<&str>, prefix: &str, target_delimiter: &s
 fn size(ask: &Ask) -> usize {
     let of = |requests: &[Request]| {
         let shared = requests.windows(2).all(|pair| Arc::ptr_eq(&pair[0].context, &pair[1].context));
-        let contexts = requests.iter().map(|r| r.context.len()).take(if shared { 1 } else { usize::MAX }).sum::<usize>();
+        let contexts =
+            requests.iter().map(|r| r.context.len()).take(if shared { 1 } else { usize::MAX }).sum::<usize>();
         contexts + requests.iter().map(|r| r.continuation.len()).sum::<usize>()
     };
     match ask {
@@ -566,7 +584,8 @@ impl Open<'_> {
         if self.questions.columns == self.pool.columns {
             return self.questions.documents[question] == self.pool.documents[shot];
         }
-        let map = |split: &Split, number| Value::Map(split.named(number).map(|(k, v)| (k.to_owned(), v.clone())).collect());
+        let map =
+            |split: &Split, number| Value::Map(split.named(number).map(|(k, v)| (k.to_owned(), v.clone())).collect());
         map(&self.questions, question) == map(&self.pool, shot)
     }
 }

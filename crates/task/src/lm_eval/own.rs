@@ -48,7 +48,12 @@ pub fn read(path: &Path) -> Result<Task, Error> {
     };
     let size = std::fs::metadata(path).map_err(cannot)?.len();
     if size > super::yaml::MAX_YAML_BYTES {
-        return Err(file_error(path, String::new(), "the file is larger than 4 MiB", "keep the data in files of their own"));
+        return Err(file_error(
+            path,
+            String::new(),
+            "the file is larger than 4 MiB",
+            "keep the data in files of their own",
+        ));
     }
     let text = std::fs::read_to_string(path).map_err(cannot)?;
     Task::new(path, members(path, &text)?)
@@ -69,7 +74,8 @@ fn members(path: &Path, text: &str) -> Result<Members, Error> {
 }
 
 fn node(path: &Path, line: usize, value: DeValue<'_>, depth: usize) -> Result<Node, Error> {
-    let wrong = |problem: &str| file_error(path, format!(", line {line}"), problem, "write texts, numbers, lists and tables");
+    let wrong =
+        |problem: &str| file_error(path, format!(", line {line}"), problem, "write texts, numbers, lists and tables");
     if depth > super::value::MAX_DEPTH {
         return Err(wrong("nested too deep"));
     }
@@ -166,9 +172,7 @@ fn extract(pattern: Node) -> Node {
     let at = |data| Node { file: pattern.file.clone(), line: pattern.line, data };
     let word = |text: &str| at(Data::Text(text.into()));
     let step = vec![("function".to_owned(), word("regex")), ("regex_pattern".to_owned(), pattern.clone())];
-    let filter = vec![
-        ("name".to_owned(), word("extract")),
-        ("filter".to_owned(), at(Data::List(vec![at(Data::Map(step))]))),
-    ];
+    let filter =
+        vec![("name".to_owned(), word("extract")), ("filter".to_owned(), at(Data::List(vec![at(Data::Map(step))])))];
     at(Data::List(vec![at(Data::Map(filter))]))
 }

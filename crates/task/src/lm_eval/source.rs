@@ -106,7 +106,9 @@ pub(super) fn dataset(keys: &mut Keys, file: &Path) -> Result<Dataset, Error> {
         "json" => Format::Json,
         "csv" => Format::Csv { delimiter: b',' },
         "parquet" => Format::Parquet,
-        other => return Err(path.error(format!("`{other}` is a dataset of the Hub, and nothing is downloaded"), REMEDY)),
+        other => {
+            return Err(path.error(format!("`{other}` is a dataset of the Hub, and nothing is downloaded"), REMEDY));
+        }
     };
     let Some(arguments) = keys.take("dataset_kwargs") else { return Err(path.error("no `dataset_kwargs`", REMEDY)) };
     let mut arguments = Keys::new(members(arguments, "dataset_kwargs")?);

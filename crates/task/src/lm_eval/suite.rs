@@ -87,7 +87,12 @@ impl Builder {
         let task = Task::new(path, members)?;
         let name = task.name().to_owned();
         if self.tasks.len() == MAX_TASKS {
-            return Err(super::file_error(path, String::new(), format!("more than {MAX_TASKS} tasks"), "split the group"));
+            return Err(super::file_error(
+                path,
+                String::new(),
+                format!("more than {MAX_TASKS} tasks"),
+                "split the group",
+            ));
         }
         match self.tasks.iter_mut().find(|other| other.name() == name) {
             Some(other) => *other = task,
@@ -150,11 +155,20 @@ impl Builder {
                 if let Some(named) = find("group") {
                     let name = config::text(named, "group")?;
                     if self.index(path)?.files.contains_key(&name) {
-                        members.iter().filter(|(k, _)| k != "group").for_each(|(k, v)| set(&mut own, k.clone(), v.clone()));
+                        members
+                            .iter()
+                            .filter(|(k, _)| k != "group")
+                            .for_each(|(k, v)| set(&mut own, k.clone(), v.clone()));
                         return self.named(path, &node, &name, &own, depth);
                     }
                     let inline = members.clone();
-                    return Ok(vec![self.group(path, inline, Some(format!("{group}::{name}")), settings, depth + 1)?]);
+                    return Ok(vec![self.group(
+                        path,
+                        inline,
+                        Some(format!("{group}::{name}")),
+                        settings,
+                        depth + 1,
+                    )?]);
                 }
                 let Some(named) = find("task") else {
                     return Err(node.error("a member without `task` or `group`", "name the task"));
@@ -235,9 +249,10 @@ impl Index {
             index.files.insert(name.clone(), path);
             let tags = match find("tag").filter(|_| find("group").is_none()) {
                 Some(Data::Text(tag)) => vec![tag],
-                Some(Data::List(list)) => {
-                    list.iter().filter_map(|node| if let Data::Text(tag) = &node.data { Some(tag) } else { None }).collect()
-                }
+                Some(Data::List(list)) => list
+                    .iter()
+                    .filter_map(|node| if let Data::Text(tag) = &node.data { Some(tag) } else { None })
+                    .collect(),
                 _ => Vec::new(),
             };
             for tag in tags {

@@ -150,7 +150,9 @@ impl Task {
             return Err(node.error(format!("the task `{}` has no `doc_to_target`", self.name), "say what is right"));
         }
         if self.text.is_none() && self.output != Output::Rolling {
-            return Err(node.error(format!("the task `{}` has no `doc_to_text`", self.name), "say what the model reads"));
+            return Err(
+                node.error(format!("the task `{}` has no `doc_to_text`", self.name), "say what the model reads")
+            );
         }
         if self.choice.is_none() && self.output == Output::MultipleChoice {
             let problem = format!("the task `{}` has no `doc_to_choice`", self.name);
@@ -239,7 +241,9 @@ impl ShotRules {
             self.first_n = match config::text(node.clone(), "sampler")?.as_str() {
                 "default" => false,
                 "first_n" => true,
-                other => return Err(node.error(format!("the sampler `{other}` is unknown"), "write default or first_n")),
+                other => {
+                    return Err(node.error(format!("the sampler `{other}` is unknown"), "write default or first_n"));
+                }
             };
         }
         self.split = keys.text("split")?.or(self.split);
@@ -257,7 +261,9 @@ impl ShotRules {
         self.target_delimiter = keys.text("target_delimiter")?.unwrap_or(self.target_delimiter);
         self.delimiter = keys.text("fewshot_delimiter")?.unwrap_or(self.delimiter);
         if let Some(node) = keys.take("fewshot_indices") {
-            return Err(node.error("lm-eval 0.4.13 takes no notice of `fewshot_indices`", "remove it, or use `samples`"));
+            return Err(
+                node.error("lm-eval 0.4.13 takes no notice of `fewshot_indices`", "remove it, or use `samples`")
+            );
         }
         keys.finish("`fewshot_config`")?;
         Ok(self)
