@@ -324,10 +324,7 @@ mod tests {
     use saltus_random::Key;
 
     fn model() -> Model {
-        let config = small(false);
-        let mut weights = Weights::init(&config, Key::new(7));
-        weights.values[config.ends().head].iter_mut().for_each(|x| *x *= 8.0);
-        weights.into()
+        Weights::init(&small(false), Key::new(7)).into()
     }
 
     /// One request alone, read from the beginning.
