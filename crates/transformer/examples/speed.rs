@@ -1,7 +1,8 @@
 //! Speed and memory of a model in files: `cargo run --release -p saltus-transformer --example speed -- MODEL WORK ROUNDS`.
 //!
 //! WORK is `load` (open and describe), `score` (log-probabilities of every token of 8 x 512), `generate` (64 tokens for
-//! each of 32 prompts of 32), `single` (64 tokens for one). Prints one line of JSON for each round: seconds, tokens (those
+//! each of 32 prompts of 32), `single` (64 tokens for one), `choices` (100 questions of 60 tokens with 4 choices of 5 behind
+//! the same 600 tokens of solved examples; the rate counts what a program that shares nothing would compute). Prints one line of JSON for each round: seconds, tokens (those
 //! scored or generated) per second, the largest resident memory so far in bytes.
 
 use saltus_checkpoint::Checkpoint;
@@ -26,7 +27,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             "score" => score(&model, 8, 512)?,
             "generate" => generate(&model, 32)?,
             "single" => generate(&model, 1)?,
-            _ => return Err("WORK is load, score, generate or single".into()),
+            "choices" => choices(&model, 100)?,
+            _ => return Err("WORK is load, score, generate, single or choices".into()),
         };
         let seconds = begun.elapsed().as_secs_f64();
         let (rate, threads, memory) = (tokens as f64 / seconds, rayon::current_num_threads(), resident());
@@ -51,6 +53,17 @@ fn score(model: &LocalModel, rows: usize, length: usize) -> Result<usize, Box<dy
     };
     let scores = model.score(&(0..rows).map(request).collect::<Vec<_>>())?;
     Ok(scores.iter().map(|score| score.logprobs.len() + 1).sum())
+}
+
+fn choices(model: &LocalModel, questions: usize) -> Result<usize, Box<dyn Error>> {
+    let shots = tokens(model, 0, 600);
+    let request = |number: usize| {
+        let context = [&shots[..], &tokens(model, 1 + number / 4, 60)].concat();
+        ScoreRequest { context, continuation: tokens(model, 1 + questions + number, 5) }
+    };
+    let requests: Vec<ScoreRequest> = (0..4 * questions).map(request).collect();
+    model.score(&requests)?;
+    Ok(requests.iter().map(|request| request.context.len() + request.continuation.len()).sum())
 }
 
 fn generate(model: &LocalModel, rows: usize) -> Result<usize, Box<dyn Error>> {
