@@ -8,6 +8,7 @@ mod deny;
 mod fuzz;
 mod kill;
 mod law;
+mod lm_eval;
 mod models;
 mod python;
 mod shell;

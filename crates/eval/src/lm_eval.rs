@@ -44,7 +44,13 @@ pub fn scores(task: &Task, items: &[Item], answers: &[Answer]) -> Result<Vec<Sco
             let values = values.collect::<Result<Vec<_>, _>>()?;
             let (value, standard_error) = aggregate::aggregate(entry.aggregation, &values)?;
             let items = values.iter().filter_map(value::Value::number).collect();
-            scores.push(Score { metric: entry.metric.name(), filter: filter.name.clone(), value, standard_error, items });
+            scores.push(Score {
+                metric: entry.metric.name(),
+                filter: filter.name.clone(),
+                value,
+                standard_error,
+                items,
+            });
         }
     }
     Ok(scores)

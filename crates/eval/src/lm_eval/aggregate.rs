@@ -4,7 +4,8 @@ use super::value::Value;
 use saltus_task::lm_eval::Aggregation;
 
 pub(super) fn aggregate(how: Aggregation, values: &[Value]) -> Result<(f64, Option<f64>), String> {
-    let numbers = || values.iter().map(|v| v.number().ok_or("a value that is no number")).collect::<Result<Vec<f64>, _>>();
+    let numbers =
+        || values.iter().map(|v| v.number().ok_or("a value that is no number")).collect::<Result<Vec<f64>, _>>();
     let value = match how {
         Aggregation::Mean => {
             let numbers = numbers()?;

@@ -15,7 +15,8 @@ pub fn filtered(filter: &Filter, text: &str) -> Result<String, String> {
             Step::Uppercase => text.to_uppercase(),
             Step::Map { pairs, default } => {
                 let known = pairs.iter().find(|(from, _)| *from == text).map(|(_, to)| to);
-                let unknown = || format!("the filter `{}` maps {text:?} to nothing: give it a default_value", filter.name);
+                let unknown =
+                    || format!("the filter `{}` maps {text:?} to nothing: give it a default_value", filter.name);
                 known.or(default.as_ref()).cloned().ok_or_else(unknown)?
             }
             Step::Regex { regex, select, fallback } => match_of(regex, *select, fallback, &text)?,

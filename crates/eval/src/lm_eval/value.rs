@@ -32,7 +32,10 @@ pub enum Answer {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Value {
     Number(f64),
-    Weighted { logprob: f64, weight: f64 },
+    Weighted {
+        logprob: f64,
+        weight: f64,
+    },
     /// The right class, if the data name one, and the predicted one.
     Classes(Option<usize>, usize),
 }
@@ -48,7 +51,10 @@ impl Value {
 
 pub(super) fn value(metric: &Metric, filter: &Filter, item: &Item, answer: &Answer) -> Result<Value, String> {
     match (&item.ask, answer) {
-        (Ask::Choices { requests, choices, unconditional }, Answer::Choices { logprobs, greedy, unconditional: alone }) => {
+        (
+            Ask::Choices { requests, choices, unconditional },
+            Answer::Choices { logprobs, greedy, unconditional: alone },
+        ) => {
             let (wanted, found) = ((requests.len(), unconditional.len()), (logprobs.len(), alone.len()));
             if wanted != found || greedy.len() != logprobs.len() || requests.len() != choices.len() {
                 return Err(format!("document {}: {found:?} scores where {wanted:?} were asked for", item.document));
@@ -81,7 +87,11 @@ pub(super) fn value(metric: &Metric, filter: &Filter, item: &Item, answer: &Answ
 }
 
 fn finite(x: f64, item: &Item) -> Result<(), String> {
-    if x.is_finite() { Ok(()) } else { Err(format!("document {}: a log-probability is {x}: measure it again", item.document)) }
+    if x.is_finite() {
+        Ok(())
+    } else {
+        Err(format!("document {}: a log-probability is {x}: measure it again", item.document))
+    }
 }
 
 fn unfit(metric: &Metric) -> String {
@@ -121,7 +131,8 @@ fn chosen(metric: &Metric, item: &Item, scored: &Scored<'_>) -> Result<Value, St
         Metric::ExactMatch(_) => number((0..greedy.len()).any(|i| greedy[i] && hit(i))),
         Metric::F1 | Metric::Mcc => Ok(Value::Classes(single()?, argmax(logprobs.iter().copied()))),
         Metric::Brier => {
-            let right = single()?.ok_or_else(|| format!("document {} names no choice as the right one", item.document))?;
+            let right =
+                single()?.ok_or_else(|| format!("document {} names no choice as the right one", item.document))?;
             let highest = logprobs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let weights: Vec<f64> = logprobs.iter().map(|x| (x - highest).exp()).collect();
             let sum: f64 = weights.iter().sum();

@@ -287,7 +287,9 @@ fn aggregation(node: &Node, natural: Aggregation) -> Result<Aggregation, Error> 
         "matthews_corrcoef" => Aggregation::Matthews,
         "brier_score" => Aggregation::Brier,
         _ => {
-            return Err(node.error(format!("the aggregation `{name}` is unknown"), "remove it: each metric has its own"));
+            return Err(
+                node.error(format!("the aggregation `{name}` is unknown"), "remove it: each metric has its own")
+            );
         }
     };
     let single = |a| matches!(a, Aggregation::Mean | Aggregation::Median | Aggregation::Perplexity);

@@ -11,7 +11,10 @@ use super::{
     value::{self, Value, is_space},
 };
 use crate::Error;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 /// All texts of a set of questions together; more are refused: 4 GiB.
 const MAX_BYTES: usize = 4 << 30;
@@ -204,15 +207,15 @@ impl<'t> Open<'t> {
         let usual = if self.task.shots.first_n { ShotMode::Fixed } else { ShotMode::Fresh };
         let mode = shots.mode.unwrap_or(usual);
         let mut draw = Draw::new(self, mode, count as usize, shots.seed);
-        let mut turns = HashMap::new();
+        let mut turns: HashMap<usize, String> = HashMap::new();
         let (mut items, mut bytes) = (Vec::new(), 0_usize);
         for number in 0..self.len().min(limit.unwrap_or(usize::MAX)) {
             let mut before = String::new();
             for shot in draw.shots(number)? {
-                if !turns.contains_key(&shot) {
-                    turns.insert(shot, self.shot(shot)?);
-                }
-                before.push_str(turns.get(&shot).map_or("", String::as_str));
+                before.push_str(match turns.entry(shot) {
+                    Entry::Occupied(turn) => turn.into_mut(),
+                    Entry::Vacant(place) => place.insert(self.shot(shot)?),
+                });
             }
             let item = self.item(number, &before)?;
             bytes = bytes.saturating_add(size(&item.ask));

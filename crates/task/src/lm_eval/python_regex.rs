@@ -94,7 +94,8 @@ impl PythonRegex {
             let captures = captures.map_err(|_| format!("`{}` takes too many steps on a text", self.pattern))?;
             let Some((captures, whole)) = captures.and_then(|c| c.get(0).map(|whole| (c, whole))) else { break };
             let empty = whole.start() == whole.end();
-            if !(empty && empty_at == Some(whole.start())) && !visit(&captures)? {
+            let seen = empty && empty_at == Some(whole.start());
+            if !seen && !visit(&captures)? {
                 break;
             }
             at = whole.end();

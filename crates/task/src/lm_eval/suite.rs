@@ -295,10 +295,9 @@ fn group_metric(node: Node) -> Result<GroupMetric, Error> {
     let whole = node.clone();
     let mut keys = Keys::new(config::members(node, "aggregate_metric_list")?);
     let Some(metric) = keys.text("metric")? else { return Err(whole.error("no `metric`", "name the metric")) };
-    if let Some(node) = keys.take("aggregation") {
-        if !matches!(&node.data, Data::Text(text) if text == "mean") {
-            return Err(node.mistyped("aggregation", "mean, the only one there is"));
-        }
+    let mean = |node: &Node| matches!(&node.data, Data::Text(text) if text == "mean");
+    if let Some(node) = keys.take("aggregation").filter(|node| !mean(node)) {
+        return Err(node.mistyped("aggregation", "mean, the only one there is"));
     }
     let weight_by_size = match keys.take("weight_by_size") {
         Some(Node { data: Data::Bool(b), .. }) => b,

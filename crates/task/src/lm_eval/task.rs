@@ -89,10 +89,10 @@ impl Task {
         }
         let name = keys.text("task")?;
         let name = name.unwrap_or_else(|| path.file_stem().unwrap_or_default().to_string_lossy().into_owned());
-        if let Some(node) = keys.take("repeats") {
-            if config::integer(&node, "repeats")? != 1 {
-                return Err(node.error("`repeats` asks for several answers to a question", "write 1: one is generated"));
-            }
+        if let Some(node) = keys.take("repeats")
+            && config::integer(&node, "repeats")? != 1
+        {
+            return Err(node.error("`repeats` asks for several answers to a question", "write 1: one is generated"));
         }
         let target_delimiter = keys.text("target_delimiter")?.unwrap_or_else(|| " ".into());
         let delimiter = keys.text("fewshot_delimiter")?.unwrap_or_else(|| "\n\n".into());

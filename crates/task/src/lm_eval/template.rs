@@ -96,7 +96,7 @@ fn python(state: &State<'_, '_>, value: &Jinja, depth: usize) -> Result<Value, E
     let inner = |value: &Jinja| python(state, value, depth + 1);
     state.consume_fuel(1 + value.as_str().map_or(0, str::len) as u64 / 64)?;
     Ok(match value.kind() {
-        ValueKind::Undefined => return Err(Error::new(ErrorKind::UndefinedError, "a value that is not defined")),
+        ValueKind::Undefined => return Err(Error::new(ErrorKind::UndefinedError, "there is nothing of that name")),
         ValueKind::None => Value::None,
         ValueKind::Bool => Value::Bool(value.is_true()),
         ValueKind::Number if value.is_integer() => {
