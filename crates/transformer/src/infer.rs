@@ -12,11 +12,16 @@ use crate::{
 };
 use rayon::prelude::*;
 use saltus_compute::{
-    BLOCK, Heads, Pages, Prediction, Reader, Readout, Weighing, activate, activate_gated, angle_table, attention_paged,
-    gather, readout, rms_norm, rope_partial, soft_cap,
+    BLOCK, Heads, Pages, Reader, Weighing, activate, activate_gated, attention_paged, gather, rms_norm, rope_partial,
 };
 use saltus_lm::TokenId;
-use std::{borrow::Cow, ops::Range};
+use std::ops::Range;
+
+mod columns;
+mod head;
+
+use columns::Columns;
+pub use head::Hidden;
 
 /// New tokens of one sequence.
 pub struct Chunk<'a> {
@@ -40,94 +45,6 @@ impl Chunk<'_> {
             positions: &columns.positions[span.clone()],
             heads,
         }
-    }
-}
-
-/// The stream behind the wanted tokens, ready for the head.
-pub struct Hidden {
-    /// `[width, columns]`, the final norm applied.
-    values: Vec<f32>,
-    columns: usize,
-    /// Columns in use: the wanted tokens of the chunks, in order.
-    wanted: usize,
-}
-
-impl Hidden {
-    /// The wanted tokens of all chunks.
-    pub fn wanted(&self) -> usize {
-        self.wanted
-    }
-
-    /// The stream at some of the wanted tokens, with the columns it has and those in use.
-    fn columns(&self, range: Range<usize>) -> (Cow<'_, [f32]>, (usize, usize)) {
-        let (used, count) = (range.len(), range.len().next_multiple_of(BLOCK));
-        if range.start == 0 && count == self.columns {
-            return (Cow::Borrowed(&self.values), (count, used));
-        }
-        let picked: Vec<u32> = range.map(|column| column as u32).collect();
-        (Cow::Owned(pick(&self.values, self.columns, &picked, count)), (count, used))
-    }
-}
-
-/// Some columns: all new tokens, or the wanted ones.
-struct Columns {
-    count: usize,
-    used: usize,
-    positions: Vec<u32>,
-    /// For each chunk its columns.
-    spans: Vec<Range<usize>>,
-    /// Cosines and sines without and with a window, `[pairs, count]`; empty where nothing turns.
-    tables: [(Vec<f32>, Vec<f32>); 2],
-}
-
-impl Columns {
-    /// Some tokens of each chunk; nothing turns yet.
-    fn of(chunks: &[Chunk<'_>], part: impl Fn(&Chunk<'_>) -> Range<usize>) -> Self {
-        let (mut positions, mut spans) = (Vec::new(), Vec::new());
-        for chunk in chunks {
-            let from = positions.len();
-            let first = chunk.sequence.length() - chunk.tokens.len();
-            positions.extend(part(chunk).map(|t| (first + t) as u32));
-            spans.push(from..positions.len());
-        }
-        let used = positions.len();
-        let count = used.next_multiple_of(BLOCK);
-        positions.resize(count, positions.first().copied().unwrap_or(0));
-        Columns { count, used, positions, spans, tables: Default::default() }
-    }
-
-    /// Every token of each chunk.
-    fn all(model: &Model, chunks: &[Chunk<'_>]) -> Self {
-        let mut columns = Self::of(chunks, |chunk| 0..chunk.tokens.len());
-        let Columns { count, positions, .. } = &columns;
-        let low = positions.iter().copied().min().unwrap_or(0);
-        let high = positions.iter().copied().max().unwrap_or(0);
-        let near: Vec<u32> = (low..=high).collect();
-        let rows: Vec<u32> = positions.iter().map(|p| p - low).collect();
-        let windows = model.config.architecture.attention.window.is_some();
-        let table = |(frequencies, factor): &(Vec<f64>, f64)| {
-            let (cos, sin) = angle_table(frequencies, *factor, &near);
-            (pick(&cos, near.len(), &rows, *count), pick(&sin, near.len(), &rows, *count))
-        };
-        if *count > 0 && !model.frequencies[0].0.is_empty() {
-            let windowed = if windows { table(&model.frequencies[1]) } else { Default::default() };
-            columns.tables = [table(&model.frequencies[0]), windowed];
-        }
-        columns
-    }
-
-    /// The wanted tokens of each chunk, which are `picked` among `all`.
-    fn wanted(chunks: &[Chunk<'_>], all: &Columns, picked: &[u32]) -> Self {
-        let mut columns = Self::of(chunks, |chunk| chunk.wanted.clone());
-        if columns.count > 0 {
-            let pick = |from: &Vec<f32>| pick(from, all.count, picked, columns.count);
-            columns.tables = [0, 1].map(|i| (pick(&all.tables[i].0), pick(&all.tables[i].1)));
-        }
-        columns
-    }
-
-    fn pair(&self) -> (usize, usize) {
-        (self.count, self.used)
     }
 }
 
@@ -176,80 +93,7 @@ impl Model {
         let (stream, narrow) = pass.layers();
         pass.finish(stream, narrow)
     }
-
-    /// The lens (nostalgebraist 2020): the residual stream `[width, columns]` at any place as if it were the last one, to
-    /// logits `[vocabulary, columns]`; `columns` is a multiple of the block.
-    pub fn lens(&self, stream: &[f32], columns: usize) -> Vec<f32> {
-        let values = self.normed_for_head(stream, (columns, columns));
-        self.logits(&Hidden { values, columns, wanted: columns }, 0..columns)
-    }
-
-    /// The final norm and what else stands before the head.
-    fn normed_for_head(&self, stream: &[f32], columns: (usize, usize)) -> Vec<f32> {
-        let mut stream = match &self.norm {
-            Some(norm) => normed_by(norm, columns.0, stream),
-            None => stream.to_vec(),
-        };
-        if let Some((transform, norm)) = &self.transform {
-            let (mut x, mut y) = (vec![0.0; stream.len()], vec![0.0; stream.len()]);
-            transform.apply(columns, &stream, &mut x);
-            activate(compute_activation(self.config.architecture.mlp.activation), &x, &mut y);
-            stream = normed_by(norm, columns.0, &y);
-        }
-        stream
-    }
-
-    /// Logits `[vocabulary, columns]` of some of the wanted tokens, `columns` being their number rounded up to whole
-    /// blocks.
-    pub fn logits(&self, hidden: &Hidden, range: Range<usize>) -> Vec<f32> {
-        let (x, columns) = hidden.columns(range);
-        let mut logits = vec![0.0; self.config.vocabulary * columns.0];
-        self.head.apply(columns, &x, &mut logits);
-        self.cap_logits(&mut logits);
-        logits
-    }
-
-    /// What is said of `targets`, each a token behind one of the wanted tokens, in the order of the wanted tokens. The
-    /// logits of the whole vocabulary never lie in memory.
-    pub fn predictions(&self, hidden: &Hidden, targets: &[(usize, TokenId)]) -> Vec<Prediction> {
-        let mut said = Vec::with_capacity(targets.len());
-        for start in (0..hidden.wanted).step_by(HEAD_COLUMNS) {
-            let end = (start + HEAD_COLUMNS).min(hidden.wanted);
-            let from = targets.partition_point(|(column, _)| *column < start);
-            let to = targets.partition_point(|(column, _)| *column < end);
-            let targets: Vec<(usize, TokenId)> =
-                targets[from..to].iter().map(|(c, token)| (c - start, *token)).collect();
-            let (x, columns) = hidden.columns(start..end);
-            let slabs: Vec<(usize, Range<usize>)> = self.head.slabs(SLAB / columns.0).collect();
-            let read = |logits: &mut Vec<f32>, (piece, rows): &(usize, Range<usize>)| {
-                // What the buffer held before is overwritten.
-                logits.resize(rows.len() * columns.0, 0.0);
-                self.head.apply_slab((*piece, rows.clone()), columns, &x, logits);
-                self.cap_logits(logits);
-                (rows.start as u32, readout(rows.start as u32, logits, columns.0, &targets))
-            };
-            let parts: Vec<(u32, Readout<f32>)> = slabs.par_iter().map_init(Vec::new, read).collect();
-            let mut parts = parts.into_iter();
-            if let Some((_, mut all)) = parts.next() {
-                parts.for_each(|(first, part)| all.join(first, &part, &targets));
-                said.extend(all.predictions(&targets));
-            }
-        }
-        said
-    }
-
-    fn cap_logits(&self, logits: &mut [f32]) {
-        if let Some(cap) = self.config.architecture.head.soft_cap {
-            soft_cap(logits, cap as f32);
-        }
-    }
 }
-
-/// Numbers of a slab of logits: what stays in the cache until it is read.
-const SLAB: usize = 1 << 19;
-
-/// Columns whose logits are computed together.
-const HEAD_COLUMNS: usize = 512;
 
 impl Pass<'_, '_> {
     /// The stream behind the last layer, and whether at the wanted columns alone.
@@ -573,7 +417,7 @@ impl Pass<'_, '_> {
         }
         let values = model.normed_for_head(&stream, self.wanted.pair());
         self.give(stream);
-        Hidden { values, columns: self.wanted.count, wanted: self.picked.len() }
+        Hidden::new(values, self.wanted.count, self.picked.len())
     }
 }
 
