@@ -2,6 +2,7 @@
 
 mod architecture;
 mod bench;
+mod bigbench;
 mod check;
 mod conformance;
 mod deny;
@@ -26,7 +27,8 @@ cargo xtask COMMAND
                              hostile model files for N minutes (1) each; targets:
                              safetensors, gguf, config, tokenizer, llama2c
   conformance [PART...]      agreement with other programs and with itself; parts:
-                             torch, models, law, records, kill, page (all of them when none is named)
+                             torch, models, lm_eval, bigbench, law, records, kill, page (all when none is
+                             named); SALTUS_BIGBENCH=all compares all of BIG-bench
 
 The Python environment of `bench` and `conformance` (conformance/requirements.txt, about 6 GB with PyTorch) is made
 once, in the target folder. Inputs that are not in this repository are looked for in $SALTUS_SHARED, else ../shared.";

@@ -6,6 +6,7 @@
 //! [`Value::Unscored`] with its reason, never a zero.
 
 mod ask;
+pub mod bigbench;
 mod distance;
 mod final_answer;
 pub mod lm_eval;

@@ -49,10 +49,6 @@ impl<'a> Reader<'a> {
         Reader { text: text.strip_prefix('\u{feff}').unwrap_or(text), at: 0, depth: 0, duplicates: Vec::new() }
     }
 
-    pub(super) fn at(&self) -> usize {
-        self.at
-    }
-
     fn bytes(&self) -> &'a [u8] {
         self.text.as_bytes()
     }

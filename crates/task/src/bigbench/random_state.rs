@@ -6,14 +6,14 @@ const M: usize = 397;
 /// MT19937 (Matsumoto and Nishimura 1998), seeded and drawn from as `numpy.random.RandomState` does.
 #[derive(Clone)]
 pub struct RandomState {
-    words: [u32; N],
+    words: Box<[u32; N]>,
     next: usize,
 }
 
 impl RandomState {
     /// `RandomState(seed)`.
     pub fn new(seed: u32) -> Self {
-        let mut words = [seed; N];
+        let mut words = Box::new([seed; N]);
         for i in 1..N {
             let before = words[i - 1];
             words[i] = 1_812_433_253_u32.wrapping_mul(before ^ (before >> 30)).wrapping_add(i as u32);
