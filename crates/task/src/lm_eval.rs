@@ -17,6 +17,7 @@ mod task;
 mod template;
 mod value;
 mod yaml;
+mod yaml_indent;
 
 pub use config::{Aggregation, ExactMatch, Filter, Generation, Metric, MetricUse, Output, Step};
 pub use items::{Ask, Gold, Item, Items, Open, Request, ShotMode, Shots};

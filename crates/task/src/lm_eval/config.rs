@@ -265,10 +265,11 @@ pub(super) fn metrics(node: Option<Node>, output: &Output) -> Result<Vec<MetricU
         if let Some(node) = keys.take("hf_evaluate").filter(|node| !matches!(node.data, Data::Bool(false))) {
             return Err(node.error("`hf_evaluate` loads code from the Hub", "remove it: the metric is built in"));
         }
-        if let Metric::ExactMatch(options) = &mut entry.metric {
-            *options = exact_match(&mut keys)?;
+        // Other metrics take no notice of options in lm-evaluation-harness either, nor has `exact_match` among choices.
+        if matches!(output, Output::Generate(_)) {
+            entry.metric = Metric::ExactMatch(exact_match(&mut keys)?);
+            keys.finish(&format!("the metric `{name}`"))?;
         }
-        keys.finish(&format!("the metric `{name}`"))?;
         used.push(entry);
     }
     Ok(used)
@@ -447,7 +448,11 @@ pub(super) fn generation(node: Option<Node>, delimiter: &str) -> Result<Generati
         },
         None => 0.0,
     };
-    keys.finish("`generation_kwargs`")?;
     let temperature = Some(temperature).filter(|&t| t > 0.0 && samples != Some(false));
+    if temperature.is_none() {
+        // They choose among what is drawn, and nothing is.
+        keys.ignore(&["top_p", "top_k"]);
+    }
+    keys.finish("`generation_kwargs`")?;
     Ok(Generation { until, max_tokens: max_tokens.unwrap_or(MAX_GEN_TOKS) as usize, temperature })
 }

@@ -133,6 +133,17 @@ fn read_alone(path: &Path) -> Result<Members, Error> {
 
 /// Parses one document whose top level is a mapping.
 pub(super) fn parse(path: &Path, text: &str) -> Result<Members, Error> {
+    let parsed = parse_strictly(path, text);
+    match &parsed {
+        Err(Error::File { problem, .. }) if problem.contains("invalid indentation") => {
+            // PyYAML takes lines inside brackets and quotes at any indentation.
+            parse_strictly(path, &super::yaml_indent::indented(text)).or(parsed)
+        }
+        _ => parsed,
+    }
+}
+
+fn parse_strictly(path: &Path, text: &str) -> Result<Members, Error> {
     let mut composer = Composer { file: path.into(), anchors: HashMap::new(), nodes: 0 };
     let mut parser = Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
     let mut document = None;
@@ -445,6 +456,19 @@ mod tests {
         check("x: &x {p: 1, q: 2}\ny:\n  <<: *x\n  q: 3", "{x: {p: 1, q: 2}, y: {p: 1, q: 3}}");
         check("f: !function utils.f\ng: !!str 1", "{f: function utils.f, g: \"1\"}");
         check("a: \"x\\n\\t\"\nb: 'it''s'\nc: \" {{x}}\"", "{a: \"x\\n\\t\", b: \"it's\", c: \" {{x}}\"}");
+    }
+
+    /// The scanner alone takes offence at these.
+    #[test]
+    fn brackets_and_quotes_at_any_indentation() {
+        check(
+            "a:\n  b: [\n    {\n      \"i\": \"x\",\n      \"t\": \"y # [\"\n    },\n    {\n      \"i\": \"z\"\n    }\n  ]\nc: |\n  [\n  d\n",
+            "{a: {b: [{i: \"x\", t: \"y # [\"}, {i: \"z\"}]}, c: \"[\\nd\\n\"}",
+        );
+        check(
+            "a:\n  - b: \"{\n    \\\"k\\\": 1\n}\"\n  - c: |\n      {\n      x\n",
+            "{a: [{b: \"{ \\\"k\\\": 1 }\"}, {c: \"{\\nx\\n\"}]}",
+        );
     }
 
     #[test]
