@@ -207,8 +207,7 @@ def write_tasks():
     (FOLDER / "included.yaml").write_text("include: base.yml\ntask: included\ndoc_to_text: 'On {{day}}: {{question}}'\ntag: some\n")
     (FOLDER / "group.yaml").write_text(
         "group: family\ntask:\n  - columns\n  - task: lambada\n    fewshot_delimiter: ' ; '\n  - group: inner\n    task: [some]\n"
-        "  - {task: inline, include: no}\n".replace("  - {task: inline, include: no}\n", "")
-        + "aggregate_metric_list: [{metric: acc, weight_by_size: false}]\n"
+        "aggregate_metric_list: [{metric: acc, weight_by_size: false}]\n"
     )
     return names + ["included"], "family"
 

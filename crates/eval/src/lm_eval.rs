@@ -1,5 +1,5 @@
 //! Filters and metrics of lm-evaluation-harness 0.4 (as 0.4.13 computes them): pure functions over the evidence for the
-//! items of a [`Task`](saltus_task::lm_eval::Task).
+//! items of a [`Task`].
 
 mod aggregate;
 mod filter;

@@ -1,5 +1,7 @@
 //! Filters and metrics of lm-evaluation-harness on answers worked out by hand.
 
+#![allow(clippy::unwrap_used)]
+
 use saltus_eval::lm_eval::{Answer, Score, filtered, group_score, scores};
 use saltus_task::lm_eval::{FEWSHOT_SEED, Item, Shots, Task, read_own};
 use tempfile::TempDir;
@@ -49,7 +51,7 @@ fn choices() {
     // The sample's deviation of {0, 1} is 1/sqrt(2), over sqrt(2) items.
     assert!((found[0].standard_error.unwrap() - 0.5).abs() < 1e-12);
     assert_eq!(found[4].standard_error, None);
-    assert!(scores(&task, &items, &[first.clone()]).is_err(), "an answer is missing");
+    assert!(scores(&task, &items, std::slice::from_ref(&first)).is_err(), "an answer is missing");
     assert!(scores(&task, &items, &[first.clone(), Answer::Rolling(-1.0)]).is_err(), "another kind");
     assert!(scores(&task, &items, &[first, answer([f64::NAN, 0.0, 0.0], vec![true; 3])]).is_err(), "no number");
 }

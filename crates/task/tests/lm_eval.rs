@@ -1,5 +1,7 @@
 //! Task files of lm-evaluation-harness and own TOML files: what is read, put together, and refused.
 
+#![allow(clippy::unwrap_used)]
+
 use proptest::prelude::*;
 use saltus_task::lm_eval::{Ask, FEWSHOT_SEED, Gold, Item, ShotMode, Shots, Suite, read, read_own};
 use std::path::{Path, PathBuf};
