@@ -144,7 +144,8 @@ mod tests {
         assert_eq!(score("a b c", &["a b c"]), 0.0);
         assert_eq!(score("", &["a"]), 0.0);
         // Precisions 4/5, 2/4, 0 -> 1/2 of 3, 0 -> 1/4 of 2.
-        let expect = 100.0 * (4.0 / 5.0 * 2.0 / 4.0 / (2.0 * 3.0) / (4.0 * 2.0)).powf(0.25);
+        let precisions: f64 = 4.0 / 5.0 * 2.0 / 4.0 / (2.0 * 3.0) / (4.0 * 2.0);
+        let expect = 100.0 * precisions.powf(0.25);
         assert!((score("a b x c d", &["a b y c d"]) - expect).abs() < 1e-12);
     }
 }
