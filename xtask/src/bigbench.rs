@@ -19,7 +19,7 @@ const PACKAGES: [&str; 6] = [
 ];
 const T5: &str = "t5==0.9.4";
 
-/// Tasks of at most 1 MB (most of them), or all where `SALTUS_BIGBENCH=all` asks for it (half an hour).
+/// Tasks of at most 1 MB (most of them), or all where `SALTUS_BIGBENCH=all` asks for it (20 minutes).
 pub(crate) fn check() -> Result {
     let example = shell::release_example("saltus-eval", "bigbench")?;
     let folder = shell::target().join("bigbench");

@@ -6,6 +6,7 @@
 //! prefixes and scores of other types than the benchmark has (the reference would fail on them later, or write them as
 //! Python does).
 
+mod examples;
 mod json;
 mod leaf;
 mod library;
