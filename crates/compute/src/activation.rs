@@ -1,6 +1,9 @@
 //! The nonlinearities of MLPs, plain and gated (Shazeer, arXiv 2002.05202), other than the SwiGLU of the trained ladder.
 
-use crate::real::{Real, V, vectorized};
+use crate::{
+    mlp::sigmoid,
+    real::{Real, V, vectorized},
+};
 use pulp::Simd;
 
 /// A nonlinearity.
@@ -58,23 +61,16 @@ fn c<S: Simd, T: Real>(simd: S, value: f64) -> V<S, T> {
     V::splat(simd, T::from_f64(value))
 }
 
-/// 1 / (1 + e^-u).
-#[inline(always)]
-fn logistic<S: Simd, T: Real>(simd: S, u: V<S, T>) -> V<S, T> {
-    let one = c(simd, 1.0);
-    one / (one + (V::zero(simd) - u).exp())
-}
-
 // No closures: what is not inlined into the instruction set chosen outside is a call for every instruction.
 #[inline(always)]
 fn apply<S: Simd, T: Real>(simd: S, activation: Activation, x: V<S, T>) -> V<S, T> {
     let zero = V::zero(simd);
     match activation {
-        Activation::Silu => x * logistic(simd, x),
+        Activation::Silu => x * sigmoid(simd, x),
         Activation::Relu => x.max(zero),
         Activation::GeluTanh => {
             let cubic = (x * x).fma(c(simd, 0.044_715), c(simd, 1.0)) * x;
-            x * logistic(simd, cubic * c(simd, 2.0 * (2.0 / std::f64::consts::PI).sqrt()))
+            x * sigmoid(simd, cubic * c(simd, 2.0 * (2.0 / std::f64::consts::PI).sqrt()))
         }
         Activation::Gelu => {
             // Phi(-z) = erfc(z / sqrt 2) / 2, by Abramowitz & Stegun 7.1.26.

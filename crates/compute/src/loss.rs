@@ -100,7 +100,7 @@ vectorized! {
         let mut most = logits[..positions].to_vec();
         // Numbers of rows below 2^24 are exact in either type.
         let mut best = vec![T::ZERO; positions];
-        // 0, or not a number: the exponential below makes a number of anything.
+        // 0, or not a number: the exponential of -infinity is one.
         let mut sound = vec![T::ZERO; positions];
         for (i, row) in logits.chunks_exact(positions).enumerate() {
             let row_number = V::<S, T>::splat(simd, T::from_f64(i as f64));

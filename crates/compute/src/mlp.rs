@@ -5,7 +5,7 @@ use pulp::Simd;
 
 /// 1 / (1 + e^-x).
 #[inline(always)]
-fn sigmoid<S: Simd, T: Real>(simd: S, x: V<S, T>) -> V<S, T> {
+pub(crate) fn sigmoid<S: Simd, T: Real>(simd: S, x: V<S, T>) -> V<S, T> {
     let one = V::splat(simd, T::ONE);
     one / (one + (V::zero(simd) - x).exp())
 }

@@ -60,6 +60,10 @@ impl Sequence {
     pub(crate) fn pages(&self) -> &[u32] {
         &self.pages
     }
+    /// What [`Cache::write`] did in every layer needs no copy any more.
+    pub(crate) fn written(&mut self) {
+        self.copy = None;
+    }
 }
 
 impl Cache {
@@ -159,15 +163,10 @@ impl Cache {
     }
 
     /// Copies in all layers what was to be copied while writing.
-    pub(crate) fn finish_copy(&mut self, sequence: &mut Sequence) {
+    fn finish_copy(&mut self, sequence: &mut Sequence) {
         if let Some(copy) = sequence.copy.take() {
             (0..self.layers.len()).for_each(|layer| self.copy(layer, copy));
         }
-    }
-
-    /// What [`Cache::write`] did in every layer needs no copy any more.
-    pub(crate) fn written(&self, sequence: &mut Sequence) {
-        sequence.copy = None;
     }
 
     /// Copies a page of one layer.

@@ -77,7 +77,7 @@ impl Model {
             }
         }
         let hidden = self.read(chunks, cache, taps);
-        chunks.iter_mut().for_each(|chunk| cache.written(chunk.sequence));
+        chunks.iter_mut().for_each(|chunk| chunk.sequence.written());
         Some(hidden)
     }
 
@@ -170,6 +170,7 @@ impl Pass<'_, '_> {
             let picked = self.pick(&stream);
             self.give(std::mem::replace(&mut stream, picked));
             if stream.is_empty() {
+                self.give(attended);
                 return stream;
             }
         }
@@ -277,7 +278,7 @@ impl Pass<'_, '_> {
         }
         self.give(kv);
         if columns.0 == 0 {
-            return Vec::new();
+            return q;
         }
         if narrow {
             let picked = self.pick(normed);

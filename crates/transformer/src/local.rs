@@ -104,12 +104,7 @@ impl LocalModel {
         self.known(&request.targets.iter().map(|(_, token)| *token).collect::<Vec<_>>())
     }
 
-    fn fill_one(&self, request: &FillRequest) -> Vec<Prediction> {
-        let hidden = self.read_both_ways(request);
-        // Every token is wanted: a column is a place.
-        self.model.predictions(&hidden, &request.targets)
-    }
-
+    /// Every token is wanted: a column is a place.
     fn read_both_ways(&self, request: &FillRequest) -> Hidden {
         let FillRequest { tokens, second, .. } = request;
         let mut cache = Cache::new(&self.model.config, Cache::pages_of(tokens.len()));
@@ -191,7 +186,8 @@ impl LanguageModel for LocalModel {
         for request in requests {
             self.fillable(request)?;
         }
-        let said: Vec<Vec<Prediction>> = rayon::scope(|_| requests.par_iter().map(|r| self.fill_one(r)).collect());
+        let one = |request| self.model.predictions(&self.read_both_ways(request), &request.targets);
+        let said: Vec<Vec<Prediction>> = rayon::scope(|_| requests.par_iter().map(one).collect());
         if said.iter().flatten().any(|said| !said.logprob.is_finite()) {
             return Err(self.unsound());
         }

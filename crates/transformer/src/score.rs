@@ -238,7 +238,7 @@ impl<'a> Scorer<'a> {
         }
         let hidden = self.model.read(&chunks, cache, &mut NoTaps);
         drop(chunks);
-        own.iter_mut().for_each(|sequence| cache.written(sequence));
+        own.iter_mut().for_each(Sequence::written);
         sequences.extend(runs.iter().copied().zip(own));
         let said = self.model.predictions(&hidden, &targets);
         notes.into_iter().zip(said).map(|((request, number), said)| (request, number, said)).collect()
