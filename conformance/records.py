@@ -77,11 +77,11 @@ def query(records, ability, expression):
     """(rung, seed, mean over items) of the main ladder's finished models."""
     where = " and ".join(f"{key} = '{ability[key]}'" for key in ("family", "task", "style", "shots"))
     return duckdb.sql(f"""
-        with last as (select model_rung, model_seed, max(model_step) as step from records group by all),
+        with last as (select model, training_seed, max(training_step) as step from records group by all),
         items as (
-            select model_rung as rung, model_seed as seed, item, {expression} as value
-            from records join last using (model_rung, model_seed)
-            where model_step = step and model_ladder = 'main' and {where}
+            select model as rung, training_seed as seed, item, {expression} as value
+            from records join last using (model, training_seed)
+            where training_step = step and training_ladder = 'main' and {where}
             group by all
         )
         select rung, seed, avg(value) from items group by all

@@ -102,4 +102,16 @@ impl Tokenizer for FileTokenizer {
     fn identity(&self) -> String {
         self.identity.clone()
     }
+
+    fn prefix(&self) -> Option<TokenId> {
+        self.beginning.filter(|beginning| beginning.added).map(|beginning| beginning.token)
+    }
+
+    fn separator(&self) -> Option<TokenId> {
+        self.beginning.map(|beginning| beginning.token).or_else(|| self.end.first().copied())
+    }
+
+    fn ends(&self) -> &[TokenId] {
+        &self.end
+    }
 }

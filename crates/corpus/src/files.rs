@@ -11,7 +11,7 @@ use crate::{Batch, Corpus, Error, Vocabulary};
 use cache::Tokens;
 use saltus_lm::Tokenizer;
 use saltus_random::Key;
-use saltus_task::{Candidate, Question, QuestionSet, Style};
+use saltus_task::{Asked, Candidate, QuestionSet};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -114,17 +114,16 @@ impl TextFiles {
         }
         let most = windows.iter().map(Vec::len).max().unwrap_or(0);
         let in_turn = (0..most).flat_map(|w| windows.iter().filter_map(move |windows| windows.get(w)));
-        let questions: Vec<Question> = in_turn.take(items).cloned().collect();
+        let questions: Vec<Asked> = in_turn.take(items).cloned().collect();
         if questions.is_empty() && items > 0 {
             let problem = "no held-out text comes back as it was from its tokens";
             return Err(Error::setting("tokenizer", problem, "use `byte`, `bpe`, or a byte-level tokenizer.json"));
         }
-        let (family, task) = ("text".to_owned(), "held-out".to_owned());
-        Ok(QuestionSet { family, task, style: Style::Direct, shots: 0, chance: 0.0, questions })
+        Ok(QuestionSet::direct("text", "held-out", 0.0, questions))
     }
 
     /// Windows one after the other, each beginning where it can be cut.
-    fn windows(&self, tokens: &[u32]) -> Vec<Question> {
+    fn windows(&self, tokens: &[u32]) -> Vec<Asked> {
         let (mut at, mut windows) = (0, Vec::new());
         while at + 2 <= tokens.len() {
             match self.window(&tokens[at..tokens.len().min(at + self.context)]) {
@@ -140,7 +139,7 @@ impl TextFiles {
 
     /// The longest window at the beginning of `tokens` that can be cut within a few tokens of where it should be, and
     /// its length.
-    fn window(&self, tokens: &[u32]) -> Option<(Question, usize)> {
+    fn window(&self, tokens: &[u32]) -> Option<(Asked, usize)> {
         let text_of = |tokens: &[u32]| {
             let text = self.vocabulary.decode(tokens);
             (self.vocabulary.encode(&text).is_ok_and(|again| again == tokens)).then_some(text)
@@ -151,8 +150,7 @@ impl TextFiles {
                 let (prompt, rest) = tokens[..length].split_at(cut);
                 let (Some(prompt), Some(rest)) = (text_of(prompt), text_of(rest)) else { continue };
                 if whole.len() == prompt.len() + rest.len() {
-                    let candidates = vec![Candidate { text: rest, score: 1.0 }];
-                    return Some((Question { prompt, candidates, generate: None }, length));
+                    return Some(((prompt, vec![Candidate::target(rest)], None), length));
                 }
             }
         }

@@ -70,7 +70,7 @@ fn an_epoch_is_all_training_text_once() {
     let held_out = corpus.held_out(100_000).unwrap();
     assert!(held_out.questions.len() > 100);
     for question in &held_out.questions {
-        let window = question.prompt.clone() + &question.candidates[0].text;
+        let window = question.prompt.to_string() + &question.candidates[0].text;
         assert!(window.chars().count() < 12 || !all.contains(&window), "{window}");
     }
 }

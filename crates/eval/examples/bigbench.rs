@@ -4,7 +4,8 @@
 //! the first FIRST with one to three shots. `metrics`: lines of JSON with evidence in, lines with scores out.
 
 use saltus_eval::bigbench::{self, ChoiceEvidence, Extraction, Response, Scores};
-use saltus_task::bigbench::{Extract, Leaf, Library, Metric, REFERENCE_SEED, ShotMode};
+use saltus_task::ShotMode;
+use saltus_task::bigbench::{Extract, Leaf, Library, Metric, REFERENCE_SEED};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::error::Error;

@@ -8,6 +8,7 @@
 mod ask;
 pub mod bigbench;
 mod distance;
+mod encode;
 mod final_answer;
 pub mod lm_eval;
 mod measure;
@@ -15,7 +16,8 @@ mod metric;
 mod values;
 
 pub use distance::levenshtein;
+pub use encode::{Boundary, Encoding, Overflow};
 pub use final_answer::final_answer;
-pub use measure::{BOUNDARY, Error, measure};
+pub use measure::{Cost, Error, cost, measure};
 pub use metric::{Kind, Metric};
 pub use values::{Value, applicable, chance, values};

@@ -1,13 +1,13 @@
 //! A set of questions asked of one model: prompts to tokens, tokens to evidence, doubts to reasons.
 
 use crate::ask::ask;
-use saltus_lm::{self as lm, GenerateRequest, LanguageModel, Sampling, Score, ScoreRequest, TokenId, Tokenizer};
-use saltus_record::{Candidate, Generated, ModelKey, Outcome, QuestionKey, Record};
-use saltus_task::{Generate, Question, QuestionSet, prompt_identity};
-
-/// Where a prompt ends and an answer begins, in tokens. In `bigbench` mode prompt and answer are encoded apart, as the
-/// BIG-bench reference does, so the tokens of the prompt are the same for every candidate.
-pub const BOUNDARY: &str = "bigbench";
+use crate::encode::{Encoded, Encoder, Encoding};
+use rayon::prelude::*;
+use saltus_lm::{
+    self as lm, GenerateRequest, LanguageModel, PrefixTree, Sampling, Score, ScoreRequest, TokenId, Tokenizer,
+};
+use saltus_record::{Candidate, Generated, ModelKey, Outcome, QuestionKey, Record, Role};
+use saltus_task::{self as task, Generate, Question, QuestionSet, prompt_identity};
 
 /// By how much rounding may lift a log-probability above 0.
 const ROUNDING: f32 = 1e-3;
@@ -28,11 +28,12 @@ pub enum Error {
     Model(lm::Error),
 }
 
-/// Asks `model` every question of `set` and returns one record for each, in order; `key` says which model it is.
+/// Asks `model` the questions `asked` of `set` (all, or a part of them) and returns one record for each, in order; `key`
+/// says which model it is.
 ///
-/// Prompt and candidates are encoded apart (see [`BOUNDARY`]), all candidates of all questions are scored, and a greedy
-/// continuation is generated where one is asked for. Requests go out in batches of at most 1,048,576 tokens (or one
-/// request), which bounds memory; records do not depend on the batches.
+/// All candidates of all questions are scored, and a continuation is generated where one is asked for. Requests go out
+/// in batches of at most 16,777,216 tokens (or one request), which bounds memory; records do not depend on the batches
+/// but for rounding.
 ///
 /// A question that cannot be asked (it does not fit the context, has no tokens, or nothing to score) or whose answer
 /// cannot be trusted (lengths that do not match, log-probabilities that are no log-probabilities, unknown tokens)
@@ -40,25 +41,34 @@ pub enum Error {
 ///
 /// # Errors
 /// [`Error::Incapable`] before anything is asked; [`Error::Model`] when the model itself fails.
-pub fn measure(model: &dyn LanguageModel, key: &ModelKey, set: &QuestionSet) -> Result<Vec<Record>, Error> {
-    check_capabilities(model, set)?;
-    let context = model.capabilities().context;
-    let mut asked: Vec<Result<Asked, String>> =
-        set.questions.iter().map(|q| Asked::new(q, model.tokenizer(), context)).collect();
-    let scores = score(model, set, &mut asked)?;
-    let generated = generate(model, set, &mut asked)?;
-    let outcomes = asked.into_iter().zip(scores).zip(generated).map(|((asked, candidates), generated)| match asked {
-        Ok(_) => Outcome::Scored { candidates, generated },
-        Err(reason) => Outcome::Unscored(reason),
-    });
-    let records = outcomes.zip(&set.questions).zip(0..).map(|((outcome, question), item)| Record {
+pub fn measure(
+    model: &dyn LanguageModel,
+    key: &ModelKey,
+    set: &QuestionSet,
+    asked: &[Question],
+    encoding: Encoding,
+) -> Result<Vec<Record>, Error> {
+    check_capabilities(model, set, asked)?;
+    let mut encoded = encode(model.tokenizer(), model.capabilities().context, asked, encoding);
+    let scores = score(model, asked, &mut encoded)?;
+    let generated = generate(model, asked, &mut encoded)?;
+    let outcomes =
+        encoded.into_iter().zip(scores).zip(generated).map(|((encoded, candidates), generated)| match encoded {
+            Ok(_) => Outcome::Scored { candidates, generated },
+            Err(reason) => Outcome::Unscored(reason),
+        });
+    let records = outcomes.zip(asked).map(|(outcome, question)| Record {
         model: key.clone(),
         question: QuestionKey {
             family: set.family.clone(),
             task: set.task.clone(),
+            subtask: set.subtask.clone(),
             style: set.style.to_string(),
             shots: set.shots,
-            item,
+            shot_mode: set.shot_mode.to_string(),
+            shot_seed: set.shot_seed,
+            boundary: encoding.boundary.name().to_owned(),
+            item: question.number,
             prompt: prompt_identity(&question.prompt),
             chance: set.chance,
         },
@@ -67,108 +77,128 @@ pub fn measure(model: &dyn LanguageModel, key: &ModelKey, set: &QuestionSet) -> 
     Ok(records.collect())
 }
 
-fn check_capabilities(model: &dyn LanguageModel, set: &QuestionSet) -> Result<(), Error> {
+/// What asking some questions costs, in tokens that a model reads; generated tokens, which nobody knows beforehand, not
+/// among them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// With every distinct prefix read once, which is the least that is possible: what [`measure`] reads.
+    pub read: u64,
+    /// With one forward pass over context and continuation for each candidate, and over the context for each
+    /// generation, as harnesses do it.
+    pub naive: u64,
+    /// Candidates and generations.
+    pub requests: u64,
+    /// Questions that will not be asked, because they do not fit or have no tokens.
+    pub refused: u64,
+    /// Tokens that may be generated at most.
+    pub generated_at_most: u64,
+}
+
+/// What [`measure`] will read of `asked`, which is asked in one call, in a model with this tokenizer and context.
+pub fn cost(tokenizer: &dyn Tokenizer, context: usize, asked: &[Question], encoding: Encoding) -> Cost {
+    let encoded = encode(tokenizer, context, asked, encoding);
+    let sound: Vec<(&Question, &Encoded)> =
+        asked.iter().zip(&encoded).filter_map(|(q, e)| Some((q, e.as_ref().ok()?))).collect();
+    let scored: Vec<&ScoreRequest> = sound.iter().flat_map(|(_, e)| e.candidates.iter().flatten()).collect();
+    // The last token of a continuation is predicted, not read.
+    let whole =
+        |request: &&ScoreRequest| [&request.context, &request.continuation[..request.continuation.len() - 1]].concat();
+    let scored: Vec<Vec<TokenId>> = scored.iter().map(whole).collect();
+    let tree = |sequences: Vec<&[TokenId]>| PrefixTree::new(&sequences).tokens() as u64;
+    let contexts: Vec<&[TokenId]> = sound.iter().filter_map(|(_, e)| e.generate.as_deref()).collect();
+    let tokens = |sequences: &[&[TokenId]]| sequences.iter().map(|s| s.len() as u64).sum::<u64>();
+    Cost {
+        naive: scored.iter().map(|s| s.len() as u64).sum::<u64>() + tokens(&contexts),
+        requests: (scored.len() + contexts.len()) as u64,
+        read: tree(scored.iter().map(Vec::as_slice).collect()) + tree(contexts),
+        refused: (asked.len() - sound.len()) as u64,
+        generated_at_most: sound.iter().filter_map(|(q, _)| Some(q.generate.as_ref()?.max_tokens as u64)).sum(),
+    }
+}
+
+fn encode(
+    tokenizer: &dyn Tokenizer,
+    context: usize,
+    asked: &[Question],
+    encoding: Encoding,
+) -> Vec<Result<Encoded, String>> {
+    let encoder = Encoder { tokenizer, context, encoding };
+    asked.par_iter().map(|question| encoder.question(question)).collect()
+}
+
+fn check_capabilities(model: &dyn LanguageModel, set: &QuestionSet, asked: &[Question]) -> Result<(), Error> {
     let capabilities = model.capabilities();
     let incapable = |wanted| {
         let QuestionSet { family, task, style, shots, .. } = set;
         Err(Error::Incapable { set: format!("{family}, {task}, {style}, {shots} shots,"), wanted })
     };
-    if !capabilities.scores && set.questions.iter().any(|q| !q.candidates.is_empty()) {
+    if !capabilities.scores && asked.iter().any(|q| !q.candidates.is_empty()) {
         return incapable("log-probabilities of given answers");
     }
-    if !capabilities.generates && set.questions.iter().any(|q| q.generate.is_some()) {
+    if !capabilities.generates && asked.iter().any(|q| q.generate.is_some()) {
         return incapable("generated answers");
     }
     Ok(())
 }
 
-/// A question in tokens; it fits the context.
-struct Asked {
-    prompt: Vec<TokenId>,
-    candidates: Vec<Vec<TokenId>>,
-    stop: Vec<TokenId>,
-}
-
-impl Asked {
-    fn new(question: &Question, tokenizer: &dyn Tokenizer, context: usize) -> Result<Self, String> {
-        let encode = |part: &str, text: &str| match tokenizer.encode(text) {
-            Ok(tokens) if tokens.is_empty() => Err(format!("the {part} has no tokens: give it some text")),
-            Ok(tokens) => Ok(tokens),
-            Err(error) => Err(format!("the {part} cannot be encoded: {error}")),
-        };
-        if question.candidates.is_empty() && question.generate.is_none() {
-            return Err("the question has no candidates and asks for no generation: give it one of them".to_owned());
-        }
-        let prompt = encode("prompt", &question.prompt)?;
-        let candidates = question
-            .candidates
-            .iter()
-            .enumerate()
-            .map(|(i, c)| encode(&format!("candidate {i}"), &c.text))
-            .collect::<Result<Vec<_>, _>>()?;
-        let to_generate = question.generate.as_ref().map_or(0, |g| g.max_tokens);
-        let longest = candidates.iter().map(Vec::len).max().unwrap_or(0).max(to_generate);
-        let tokens = prompt.len() + longest;
-        if tokens > context {
-            return Err(lm::Error::TooLong { tokens, context }.to_string());
-        }
-        let stop = question.generate.iter().flat_map(|g| &g.stop).filter_map(|&c| stop_token(c, tokenizer)).collect();
-        Ok(Self { prompt, candidates, stop })
-    }
-}
-
-/// The token that a character is, if it is exactly one. Other stops are found in the text afterwards.
-fn stop_token(stop: char, tokenizer: &dyn Tokenizer) -> Option<TokenId> {
-    match tokenizer.encode(stop.encode_utf8(&mut [0; 4])).as_deref() {
-        Ok(&[token]) => Some(token),
-        _ => None,
-    }
-}
-
 /// Scores all candidates of all questions; a question whose evidence cannot be trusted turns into its reason.
 fn score(
     model: &dyn LanguageModel,
-    set: &QuestionSet,
-    asked: &mut [Result<Asked, String>],
+    asked: &[Question],
+    encoded: &mut [Result<Encoded, String>],
 ) -> Result<Vec<Vec<Candidate>>, Error> {
-    let pairs: Vec<(usize, &[TokenId], &[TokenId])> = asked
-        .iter()
-        .enumerate()
-        .filter_map(|(i, a)| a.as_ref().ok().map(|a| (i, a)))
-        .flat_map(|(i, a)| a.candidates.iter().map(move |c| (i, &a.prompt[..], &c[..])))
-        .collect();
-    let request = |i: usize| ScoreRequest { context: pairs[i].1.to_vec(), continuation: pairs[i].2.to_vec() };
-    let cost = |r: &ScoreRequest| r.context.len() + r.continuation.len();
-    let answers = ask(pairs.len(), request, cost, |batch| model.score(batch))?;
-    let vocabulary = model.tokenizer().vocabulary();
-    let mut evidence: Vec<Vec<Candidate>> = set.questions.iter().map(|_| Vec::new()).collect();
-    let mut refused = Vec::new();
-    for ((question, _, tokens), answer) in pairs.iter().zip(answers) {
-        let index = evidence[*question].len();
-        let checked = answer.and_then(|s| check_score(s, tokens, vocabulary));
-        let (logprobs, is_argmax) = checked.unwrap_or_else(|reason| {
-            refused.push((*question, format!("candidate {index}: {reason}")));
-            Default::default()
-        });
-        let candidate = &set.questions[*question].candidates[index];
-        evidence[*question].push(Candidate {
-            index: index as u32,
-            text: candidate.text.clone(),
-            target_score: candidate.score,
-            tokens: tokens.to_vec(),
-            logprobs,
-            is_argmax,
-        });
+    let mut evidence: Vec<Vec<Candidate>> = asked.iter().map(|_| Vec::new()).collect();
+    let mut pairs: Vec<(usize, usize, &ScoreRequest)> = Vec::new();
+    for (question, encoded) in encoded.iter().enumerate() {
+        let Ok(encoded) = encoded else { continue };
+        for (number, requests) in encoded.candidates.iter().enumerate() {
+            evidence[question].push(unscored(number, &asked[question].candidates[number]));
+            pairs.extend(requests.iter().map(|request| (question, number, request)));
+        }
     }
-    refuse(asked, refused);
+    let cost = |r: &ScoreRequest| r.context.len() + r.continuation.len();
+    let answers = ask(pairs.len(), |i| pairs[i].2.clone(), cost, |batch| model.score(batch))?;
+    let vocabulary = model.tokenizer().vocabulary();
+    let mut refused = Vec::new();
+    for ((question, number, request), answer) in pairs.into_iter().zip(answers) {
+        match answer.and_then(|s| check_score(s, &request.continuation, vocabulary)) {
+            Ok((logprobs, is_argmax)) => {
+                let candidate = &mut evidence[question][number];
+                candidate.tokens.extend_from_slice(&request.continuation);
+                candidate.logprobs.extend(logprobs);
+                candidate.is_argmax.extend(is_argmax);
+            }
+            Err(reason) => refused.push((question, format!("candidate {number}: {reason}"))),
+        }
+    }
+    refuse(encoded, refused);
     Ok(evidence)
 }
 
+/// A candidate before it is scored. An empty text stays so: it is certain.
+fn unscored(number: usize, candidate: &task::Candidate) -> Candidate {
+    Candidate {
+        index: number as u32,
+        role: match candidate.role {
+            task::Role::Choice => Role::Choice,
+            task::Role::Target => Role::Target,
+            task::Role::Unconditional => Role::Unconditional,
+            task::Role::Text => Role::Text,
+        },
+        text: candidate.text.clone(),
+        answer: candidate.answer.clone(),
+        target_score: candidate.score,
+        tokens: Vec::new(),
+        logprobs: Vec::new(),
+        is_argmax: Vec::new(),
+    }
+}
+
 /// Replaces the questions by the reasons why they were refused; the first reason of each counts.
-fn refuse(asked: &mut [Result<Asked, String>], refused: Vec<(usize, String)>) {
+fn refuse(encoded: &mut [Result<Encoded, String>], refused: Vec<(usize, String)>) {
     for (question, reason) in refused {
-        if asked[question].is_ok() {
-            asked[question] = Err(reason);
+        if encoded[question].is_ok() {
+            encoded[question] = Err(reason);
         }
     }
 }
@@ -199,41 +229,75 @@ fn check_score(score: Score, tokens: &[TokenId], vocabulary: usize) -> Result<(V
 /// Generates where asked; a question whose continuation cannot be trusted turns into its reason.
 fn generate(
     model: &dyn LanguageModel,
-    set: &QuestionSet,
-    asked: &mut [Result<Asked, String>],
+    asked: &[Question],
+    encoded: &mut [Result<Encoded, String>],
 ) -> Result<Vec<Option<Generated>>, Error> {
-    let open: Vec<(usize, &Asked, &Generate)> = (0..)
-        .zip(asked.iter())
-        .zip(&set.questions)
-        .filter_map(|((i, a), q)| Some((i, a.as_ref().ok()?, q.generate.as_ref()?)))
+    let mut open: Vec<(usize, &[TokenId], &Generate)> = (0..)
+        .zip(encoded.iter())
+        .zip(asked)
+        .filter_map(|((i, e), q)| Some((i, e.as_ref().ok()?.generate.as_deref()?, q.generate.as_ref()?)))
         .collect();
-    let request = |i: usize| {
-        let (_, asked, generate) = open[i];
-        let (context, stop) = (asked.prompt.clone(), asked.stop.clone());
-        let (max_tokens, stop_text) = (generate.max_tokens, Vec::new());
-        GenerateRequest { context, max_tokens, stop, stop_text, sampling: Sampling::Greedy }
-    };
-    let cost = |r: &GenerateRequest| r.context.len() + r.max_tokens;
-    let answers = ask(open.len(), request, cost, |batch| model.generate(batch))?;
-    let mut generated: Vec<Option<Generated>> = set.questions.iter().map(|_| None).collect();
+    let mut generated: Vec<Option<Generated>> = asked.iter().map(|_| None).collect();
     let mut refused = Vec::new();
-    for (&(question, _, generate), answer) in open.iter().zip(answers) {
-        match answer.and_then(|answer| check_generated(answer.tokens, generate, model.tokenizer())) {
-            Ok(answer) => generated[question] = Some(answer),
-            Err(reason) => refused.push((question, format!("generation: {reason}"))),
+    // A stop at the very beginning, where that is none, ends generation all the same: those are asked again without.
+    for stops in [true, false] {
+        let request = |i: usize| {
+            let (question, context, how) = open[i];
+            generate_request(context, how, stops, asked[question].number, model.tokenizer())
+        };
+        let cost = |r: &GenerateRequest| r.context.len() + r.max_tokens;
+        let answers = ask(open.len(), request, cost, |batch| model.generate(batch))?;
+        let mut again = Vec::new();
+        for (&(question, context, how), answer) in open.iter().zip(answers) {
+            match answer.and_then(|answer| check_generated(answer.tokens, how, model.tokenizer())) {
+                Ok(Ended::AtOnce(_)) if stops => again.push((question, context, how)),
+                Ok(Ended::AtOnce(answer) | Ended::Later(answer)) => generated[question] = Some(answer),
+                Err(reason) => refused.push((question, format!("generation: {reason}"))),
+            }
         }
+        open = again;
     }
-    refuse(asked, refused);
+    refuse(encoded, refused);
     Ok(generated)
 }
 
-/// The generated text up to the first stop, with the tokens that lie wholly before it.
-fn check_generated(
-    mut tokens: Vec<TokenId>,
-    generate: &Generate,
+fn generate_request(
+    context: &[TokenId],
+    how: &Generate,
+    stops: bool,
+    number: u32,
     tokenizer: &dyn Tokenizer,
-) -> Result<Generated, String> {
-    let (given, most, vocabulary) = (tokens.len(), generate.max_tokens, tokenizer.vocabulary());
+) -> GenerateRequest {
+    let stop_text: Vec<String> = how.stop.iter().filter(|stop| stops && !stop.is_empty()).cloned().collect();
+    let mut stop = tokenizer.ends().to_vec();
+    // A stop that is one token needs no look at the text, but would be lost from it.
+    if !how.keep_stop {
+        stop.extend(stop_text.iter().filter_map(|text| stop_token(text, tokenizer)));
+    }
+    let sampling = match how.temperature {
+        None => Sampling::Greedy,
+        Some(temperature) => Sampling::Random { temperature, top_k: 0, top_p: 1.0, seed: number.into() },
+    };
+    GenerateRequest { context: context.to_vec(), max_tokens: how.max_tokens, stop, stop_text, sampling }
+}
+
+/// The token that a text is, if it is exactly one character and one token. Other stops are found in the text.
+fn stop_token(stop: &str, tokenizer: &dyn Tokenizer) -> Option<TokenId> {
+    match tokenizer.encode(stop).as_deref() {
+        Ok(&[token]) if stop.chars().count() == 1 => Some(token),
+        _ => None,
+    }
+}
+
+/// A generated text, and whether a stop that is part of it stands at its very beginning.
+enum Ended {
+    AtOnce(Generated),
+    Later(Generated),
+}
+
+/// The generated text up to the first stop, with the tokens that lie wholly in it.
+fn check_generated(mut tokens: Vec<TokenId>, how: &Generate, tokenizer: &dyn Tokenizer) -> Result<Ended, String> {
+    let (given, most, vocabulary) = (tokens.len(), how.max_tokens, tokenizer.vocabulary());
     if given > most {
         return Err(format!("the model gave {given} tokens where {most} were asked for: report it"));
     }
@@ -241,10 +305,24 @@ fn check_generated(
         return Err(format!("the model gave token {token} of a vocabulary of {vocabulary}: report it"));
     }
     let mut text = tokenizer.decode(&tokens);
-    if let Some(at) = text.find(&generate.stop[..]) {
-        let before = |n: &usize| !tokenizer.decode(&tokens[..*n]).contains(&generate.stop[..]);
-        tokens.truncate((0..=given).rev().find(before).unwrap_or(0));
-        text.truncate(at);
+    let Some((at, stop)) = first_stop(&text, &how.stop) else { return Ok(Ended::Later(Generated { tokens, text })) };
+    if how.keep_stop && at == 0 {
+        return Ok(Ended::AtOnce(Generated { tokens, text }));
     }
-    Ok(Generated { tokens, text })
+    let end = if how.keep_stop { at + stop.len() } else { at };
+    if end < text.len() {
+        let within = |n: &usize| {
+            let part = tokenizer.decode(&tokens[..*n]);
+            if how.keep_stop { part.len() <= end } else { first_stop(&part, &how.stop).is_none() }
+        };
+        tokens.truncate((0..=given).rev().find(within).unwrap_or(0));
+        text.truncate(end);
+    }
+    Ok(Ended::Later(Generated { tokens, text }))
+}
+
+/// Where the first stop begins, and which it is. An empty text stops nothing.
+fn first_stop<'s>(text: &str, stops: &'s [String]) -> Option<(usize, &'s str)> {
+    let stops = stops.iter().filter(|stop| !stop.is_empty());
+    stops.filter_map(|stop| Some((text.find(stop.as_str())?, stop.as_str()))).min_by_key(|(at, _)| *at)
 }

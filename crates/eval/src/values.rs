@@ -1,7 +1,7 @@
 //! The metrics as views: records in, one value for each out.
 
 use crate::{Metric, final_answer, levenshtein};
-use saltus_record::{Candidate, Generated, Outcome, Record};
+use saltus_record::{Candidate, Generated, Outcome, Record, Role};
 
 /// The value of a metric for one item.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,7 +48,7 @@ pub fn chance(metric: Metric, records: &[Record]) -> Option<f64> {
     let blind = |record: &Record| match metric {
         Metric::ExactMatch | Metric::ChoiceAccuracy => Some(record.question.chance),
         Metric::ChoiceProbability | Metric::Brier => {
-            let choices = evidence(record).ok()?.choices().ok()?;
+            let choices = &evidence(record).ok()?.choices().ok()?[..];
             let equal = vec![1.0 / choices.len() as f64; choices.len()];
             Some(if metric == Metric::Brier { brier(choices, &equal) } else { expected_score(choices, &equal) })
         }
@@ -79,9 +79,9 @@ fn value(metric: Metric, record: &Record, token_accuracy: f64) -> Result<f64, St
         }
         Metric::Probability => Ok(evidence.right()?.total().exp().min(1.0)),
         Metric::EditSimilarity => evidence.edit_similarity(),
-        Metric::ChoiceAccuracy => evidence.choices().map(choice_accuracy),
-        Metric::ChoiceProbability => evidence.choices().map(|c| expected_score(c, &normalised(c))),
-        Metric::Brier => evidence.choices().map(|c| brier(c, &normalised(c))),
+        Metric::ChoiceAccuracy => evidence.choices().map(|c| choice_accuracy(&c)),
+        Metric::ChoiceProbability => evidence.choices().map(|c| expected_score(&c, &normalised(&c))),
+        Metric::Brier => evidence.choices().map(|c| brier(&c, &normalised(&c))),
     }
 }
 
@@ -120,10 +120,17 @@ fn evidence(record: &Record) -> Result<Evidence<'_>, String> {
 }
 
 impl<'a> Evidence<'a> {
-    /// The candidates with the highest target score, none of them without tokens.
+    fn of(self, role: Role) -> impl Iterator<Item = &'a Candidate> + Clone {
+        self.candidates.iter().filter(move |c| c.role == role)
+    }
+
+    /// The right answers to an open question, or the choices with the highest target score, or a whole text; none of them
+    /// without tokens.
     fn rights(self) -> Result<impl Iterator<Item = &'a Candidate> + Clone, String> {
-        let best = self.candidates.iter().map(|c| c.target_score).fold(0.0, f64::max);
-        let rights = self.candidates.iter().filter(move |c| c.target_score == best);
+        let roles = [Role::Target, Role::Choice, Role::Text];
+        let role = roles.into_iter().find(|role| self.of(*role).next().is_some()).unwrap_or(Role::Target);
+        let best = self.of(role).map(|c| c.target_score).fold(0.0, f64::max);
+        let rights = self.of(role).filter(move |c| c.target_score == best);
         if best == 0.0 {
             return Err("no candidate has a target score above 0: give the item a right answer".to_owned());
         }
@@ -145,7 +152,7 @@ impl<'a> Evidence<'a> {
 
     fn exact_match(self) -> Result<f64, String> {
         let matches = match self.generated {
-            Some(generated) => self.rights()?.any(|c| c.text == generated.text),
+            Some(generated) => self.rights()?.any(|c| c.answer() == generated.text),
             None => self.rights()?.any(|c| hits(c) == c.tokens.len()),
         };
         Ok(f64::from(u8::from(matches)))
@@ -170,21 +177,22 @@ impl<'a> Evidence<'a> {
         Ok(self.rights()?.map(similarity).fold(0.0, f64::max))
     }
 
-    /// The candidates, if there is something to choose.
-    fn choices(self) -> Result<&'a [Candidate], String> {
-        let scores = || self.candidates.iter().map(|c| c.target_score);
+    /// The choices, if there is something to choose.
+    fn choices(self) -> Result<Vec<&'a Candidate>, String> {
+        let choices: Vec<&Candidate> = self.of(Role::Choice).collect();
+        let scores = || choices.iter().map(|c| c.target_score);
         if let Some(score) = scores().find(|s| !(0.0..=1.0).contains(s)) {
             return Err(format!("a target score is {score}: give target scores from 0 to 1"));
         }
         if scores().all(|s| Some(s) == scores().next()) {
             return Err("all candidates are equally right: give right and wrong ones".to_owned());
         }
-        Ok(self.candidates)
+        Ok(choices)
     }
 }
 
-fn choice_accuracy(choices: &[Candidate]) -> f64 {
-    let totals: Vec<f64> = choices.iter().map(Candidate::total).collect();
+fn choice_accuracy(choices: &[&Candidate]) -> f64 {
+    let totals: Vec<f64> = choices.iter().map(|c| c.total()).collect();
     let best = totals.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let scores: Vec<f64> =
         choices.iter().zip(&totals).filter(|(_, t)| **t == best).map(|(c, _)| c.target_score).collect();
@@ -192,19 +200,19 @@ fn choice_accuracy(choices: &[Candidate]) -> f64 {
 }
 
 /// The probabilities of the choices, summing to 1.
-fn normalised(choices: &[Candidate]) -> Vec<f64> {
-    let totals: Vec<f64> = choices.iter().map(Candidate::total).collect();
+fn normalised(choices: &[&Candidate]) -> Vec<f64> {
+    let totals: Vec<f64> = choices.iter().map(|c| c.total()).collect();
     let best = totals.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let weights: Vec<f64> = totals.iter().map(|t| (t - best).exp()).collect();
     let sum: f64 = weights.iter().sum();
     weights.into_iter().map(|w| w / sum).collect()
 }
 
-fn expected_score(choices: &[Candidate], probabilities: &[f64]) -> f64 {
+fn expected_score(choices: &[&Candidate], probabilities: &[f64]) -> f64 {
     choices.iter().zip(probabilities).map(|(c, p)| c.target_score * p).sum()
 }
 
-fn brier(choices: &[Candidate], probabilities: &[f64]) -> f64 {
+fn brier(choices: &[&Candidate], probabilities: &[f64]) -> f64 {
     let term = |t: f64, p: f64| t * (p - 1.0).powi(2) + (1.0 - t) * p.powi(2);
     mean(&choices.iter().zip(probabilities).map(|(c, p)| term(c.target_score, *p)).collect::<Vec<_>>())
 }

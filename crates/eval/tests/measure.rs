@@ -2,18 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use saltus_eval::{Error, Metric, Value, measure, values};
+use saltus_eval::{Boundary, Encoding, Error, Metric, Overflow, Value, cost, measure, values};
 use saltus_lm::{
     self as lm, Capabilities, GenerateRequest, Generation, LanguageModel, Score, ScoreRequest, TokenId, Tokenizer,
 };
 use saltus_record::{ModelKey, Outcome, Record};
-use saltus_task::{Candidate, Generate, Question, QuestionSet, Style};
-use std::sync::Mutex;
+use saltus_task::{Candidate, Generate, Question, QuestionSet, Role};
 
 /// The characters, one token each.
 const ALPHABET: &str = "ab;";
 /// Probability of the next character (column) after the last one (row).
 const NEXT: [[f64; 3]; 3] = [[0.5, 0.3, 0.2], [0.2, 0.2, 0.6], [0.7, 0.2, 0.1]];
+const ENCODING: Encoding = Encoding { boundary: Boundary::BigBench, overflow: Overflow::Refuse };
 /// A token whose meaning a broken model forgets.
 const UNKNOWN: TokenId = 99;
 
@@ -50,8 +50,6 @@ struct Bigram {
     spoil_score: fn(&ScoreRequest, Score) -> Score,
     spoil_answers: fn(Answers) -> Answers,
     fail: fn(&ScoreRequest) -> Result<(), lm::Error>,
-    /// Tokens of every call.
-    calls: Mutex<Vec<usize>>,
 }
 
 fn sound() -> Bigram {
@@ -60,7 +58,6 @@ fn sound() -> Bigram {
         spoil_score: |_, score| score,
         spoil_answers: |answers| answers,
         fail: |_| Ok(()),
-        calls: Mutex::new(Vec::new()),
     }
 }
 
@@ -78,8 +75,11 @@ impl LanguageModel for Bigram {
         &Letters
     }
 
+    fn tokens_read(&self) -> u64 {
+        0
+    }
+
     fn score(&self, requests: &[ScoreRequest]) -> Result<Vec<Score>, lm::Error> {
-        self.calls.lock().unwrap().push(requests.iter().map(|r| r.context.len() + r.continuation.len()).sum());
         let score = |request: &ScoreRequest| {
             (self.fail)(request)?;
             let before = request.context.last().into_iter().chain(&request.continuation);
@@ -113,36 +113,44 @@ impl LanguageModel for Bigram {
 
 fn key() -> ModelKey {
     ModelKey {
-        ladder: "main".into(),
-        rung: "tiny".into(),
+        name: "tiny".into(),
         width: 1,
         layers: 1,
         params_non_embedding: 9,
         params_total: 9,
-        seed: 0,
-        step: 0,
-        tokens: 0,
-        flops_6nd: 0.0,
         weights: "0".into(),
+        tokenizer: "0".into(),
+        training: None,
     }
 }
 
 fn set(questions: Vec<Question>) -> QuestionSet {
-    QuestionSet { family: "f".into(), task: "t".into(), style: Style::Direct, shots: 0, chance: 0.0, questions }
+    let questions = (0..).zip(questions).map(|(number, question)| Question { number, ..question }).collect();
+    QuestionSet { questions, ..QuestionSet::direct("f", "t", 0.0, []) }
 }
 
 /// A question whose first candidate is right.
 fn question(prompt: &str, candidates: &[&str], max_tokens: Option<usize>) -> Question {
-    let candidate = |(i, text): (usize, &&str)| Candidate { text: (*text).into(), score: f64::from(i == 0) };
+    let candidate = |(i, text): (usize, &&str)| match (candidates.len(), max_tokens) {
+        (1, _) => Candidate::target(*text),
+        _ => Candidate::choice(*text, f64::from(i == 0)),
+    };
     Question {
+        number: 0,
         prompt: prompt.into(),
         candidates: candidates.iter().enumerate().map(candidate).collect(),
-        generate: max_tokens.map(|max_tokens| Generate { max_tokens, stop: vec![';'] }),
+        generate: max_tokens.map(|max_tokens| Generate {
+            max_tokens,
+            stop: vec![";".into()],
+            keep_stop: false,
+            temperature: None,
+        }),
     }
 }
 
 fn measured(model: &Bigram, questions: Vec<Question>) -> Vec<Record> {
-    measure(model, &key(), &set(questions)).unwrap()
+    let set = set(questions);
+    measure(model, &key(), &set, &set.questions, ENCODING).unwrap()
 }
 
 fn reason(record: &Record) -> &str {
@@ -206,8 +214,8 @@ fn generation_stops_before_the_stop_even_if_the_model_does_not() {
 }
 
 #[test]
-fn batches_are_bounded_and_change_nothing() {
-    let questions: Vec<Question> = (0..200_000)
+fn questions_asked_together_get_the_answers_that_each_gets_alone() {
+    let questions: Vec<Question> = (0..2000)
         .map(|i| {
             let prompt: String = (0..1 + i % 7).map(|j| if (i >> j) % 2 == 0 { 'a' } else { 'b' }).collect();
             question(&prompt, &["ab", "b;a"], (i % 3 == 0).then_some(2))
@@ -215,8 +223,6 @@ fn batches_are_bounded_and_change_nothing() {
         .collect();
     let model = sound();
     let together = measured(&model, questions.clone());
-    let calls = model.calls.lock().unwrap().clone();
-    assert!(calls.len() > 2 && calls.iter().all(|&tokens| tokens <= 1 << 20), "{calls:?}");
     for (record, question) in together.iter().zip(questions).step_by(17) {
         assert_eq!(record.outcome, measured(&model, vec![question])[0].outcome);
     }
@@ -244,14 +250,16 @@ fn what_cannot_be_asked_is_unscored_and_the_rest_goes_on() {
         (2, "17 tokens do not fit"),
         (3, "the prompt cannot be encoded: the tokenizer has no token for \"x\" at byte 1"),
         (4, "candidate 1 cannot be encoded"),
-        (5, "the prompt has no tokens"),
-        (6, "candidate 1 has no tokens"),
+        (5, "nothing before it, and the model has no token for the beginning of a text: write a prompt"),
         (7, "no candidates and asks for no generation"),
     ] {
         assert!(reason(&records[item]).contains(expect), "{item}: {}", reason(&records[item]));
         assert_eq!(values(Metric::Nll, &records)[item], Value::Unscored(reason(&records[item]).to_owned()));
     }
     assert!(matches!(records[0].outcome, Outcome::Scored { .. }));
+    // An empty answer is certain.
+    let Outcome::Scored { candidates, .. } = &records[6].outcome else { panic!() };
+    assert_eq!((candidates[1].total(), candidates[1].tokens.len()), (0.0, 0));
     assert_eq!(generated(&records[8]), Some("a"));
 }
 
@@ -300,13 +308,16 @@ fn a_refused_request_does_not_take_its_batch_along() {
 #[test]
 fn a_failing_or_incapable_model_gives_no_records() {
     let broken = Bigram { fail: |_| Err(lm::Error::Other("connection lost".into())), ..sound() };
-    let error = measure(&broken, &key(), &set(vec![question("a", &["b"], None)])).unwrap_err();
+    let ask = |model: &Bigram, q| {
+        let set = set(vec![q]);
+        measure(model, &key(), &set, &set.questions, ENCODING)
+    };
+    let error = ask(&broken, question("a", &["b"], None)).unwrap_err();
     assert!(error.to_string().contains("connection lost: run again"), "{error}");
     let capable = |scores, generates| Bigram {
         capabilities: Capabilities { context: 16, scores, generates, fills: false },
         ..sound()
     };
-    let ask = |model: &Bigram, q| measure(model, &key(), &set(vec![q]));
     let error = ask(&capable(false, true), question("a", &["b"], Some(1))).unwrap_err();
     let expect = "f, t, direct, 0 shots, asks for log-probabilities of given answers, and this model gives none: use a \
                   model that does, or leave the set out";
@@ -315,4 +326,138 @@ fn a_failing_or_incapable_model_gives_no_records() {
     assert!(matches!(error, Error::Incapable { wanted: "generated answers", .. }));
     assert!(ask(&capable(false, true), question("a", &[], Some(1))).is_ok());
     assert!(ask(&capable(true, false), question("a", &["b"], None)).is_ok());
+}
+
+/// A tokenizer that merges: `ab` is one token, and a text begins with `;` where nothing else comes before.
+struct Merging;
+
+impl Tokenizer for Merging {
+    fn encode(&self, text: &str) -> Result<Vec<TokenId>, lm::Error> {
+        let pieces = ["ab", " a", "a", "b", " ", ";"];
+        let (mut at, mut tokens) = (0, Vec::new());
+        while at < text.len() {
+            let token = pieces.iter().position(|piece| text[at..].starts_with(piece)).unwrap();
+            tokens.push(token as TokenId);
+            at += pieces[token].len();
+        }
+        Ok(tokens)
+    }
+
+    fn decode(&self, _: &[TokenId]) -> String {
+        String::new()
+    }
+
+    fn vocabulary(&self) -> usize {
+        6
+    }
+
+    fn identity(&self) -> String {
+        String::new()
+    }
+
+    fn separator(&self) -> Option<TokenId> {
+        Some(5)
+    }
+}
+
+/// Answers everything and remembers what it was asked.
+#[derive(Default)]
+struct Echo {
+    asked: std::sync::Mutex<Vec<ScoreRequest>>,
+}
+
+impl LanguageModel for Echo {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { context: 4, scores: true, generates: false, fills: false }
+    }
+
+    fn tokenizer(&self) -> &dyn Tokenizer {
+        &Merging
+    }
+
+    fn tokens_read(&self) -> u64 {
+        let length = |r: &ScoreRequest| (r.context.len() + r.continuation.len() - 1) as u64;
+        self.asked.lock().unwrap().iter().map(length).sum()
+    }
+
+    fn score(&self, requests: &[ScoreRequest]) -> Result<Vec<Score>, lm::Error> {
+        self.asked.lock().unwrap().extend_from_slice(requests);
+        let score =
+            |r: &ScoreRequest| Score { logprobs: vec![-1.0; r.continuation.len()], argmax: r.continuation.clone() };
+        Ok(requests.iter().map(score).collect())
+    }
+
+    fn generate(&self, _: &[GenerateRequest]) -> Result<Vec<Generation>, lm::Error> {
+        Ok(Vec::new())
+    }
+}
+
+/// What a model is asked for one candidate behind a prompt.
+fn asked(
+    boundary: Boundary,
+    overflow: Overflow,
+    prompt: &str,
+    candidate: Candidate,
+) -> Result<Vec<ScoreRequest>, String> {
+    let model = Echo::default();
+    let set = set(vec![Question { candidates: vec![candidate], ..question(prompt, &["a"], None) }]);
+    let encoding = Encoding { boundary, overflow };
+    let records = measure(&model, &key(), &set, &set.questions, encoding).unwrap();
+    let cost = cost(&Merging, 4, &set.questions, encoding);
+    match &records[0].outcome {
+        Outcome::Unscored(reason) => {
+            assert_eq!((cost.refused, cost.requests), (1, 0));
+            Err(reason.clone())
+        }
+        Outcome::Scored { .. } => {
+            // Nothing is shared between the requests of one candidate here.
+            assert_eq!((cost.naive, cost.refused), (model.tokens_read(), 0));
+            Ok(model.asked.into_inner().unwrap())
+        }
+    }
+}
+
+#[test]
+fn the_boundary_is_where_the_rule_says() {
+    let check = |boundary, prompt, text, context: &[TokenId], continuation: &[TokenId]| {
+        let expect = ScoreRequest { context: context.to_vec(), continuation: continuation.to_vec() };
+        assert_eq!(
+            asked(boundary, Overflow::Refuse, prompt, Candidate::target(text)).unwrap(),
+            [expect],
+            "{boundary:?}"
+        );
+    };
+    // Apart, the merge across the boundary is not made.
+    check(Boundary::BigBench, "ba", "b", &[3, 2], &[3]);
+    check(Boundary::Joint, "ba", "b", &[3], &[0]);
+    check(Boundary::LmEval, "bb", "ab", &[3, 3], &[0]);
+    // White space at the end of the prompt goes over.
+    check(Boundary::LmEval, "b ", "a", &[3], &[1]);
+    check(Boundary::BigBench, "b ", "a", &[3, 4], &[2]);
+    check(Boundary::Joint, "b ", "a", &[3], &[1]);
+    // Nothing before: the separator.
+    for boundary in Boundary::ALL {
+        check(boundary, "", "ab", &[5], &[0]);
+    }
+    let merged = asked(Boundary::LmEval, Overflow::Refuse, "ba", Candidate::target("b")).unwrap_err();
+    assert!(merged.contains("candidate 0 adds no token to its prompt"), "{merged}");
+}
+
+#[test]
+fn what_is_too_long_is_refused_or_cut_at_its_beginning() {
+    let check = |prompt, text| asked(Boundary::BigBench, Overflow::Truncate, prompt, Candidate::target(text));
+    assert!(asked(Boundary::BigBench, Overflow::Refuse, "bbbb", Candidate::target("a")).is_err());
+    // Five tokens: the last is predicted, not read.
+    assert_eq!(check("bbb;", "a").unwrap()[0].context, [3, 3, 3, 5]);
+    assert_eq!(check("bbb;", "aa").unwrap()[0].context, [3, 3, 5]);
+    assert!(check("b", "aaaaa").unwrap_err().contains("do not fit"));
+}
+
+#[test]
+fn a_long_text_is_read_in_windows_that_predict_each_token_once() {
+    let text = Candidate { role: Role::Text, ..Candidate::target("aaa;bbb;a") };
+    let windows = asked(Boundary::LmEval, Overflow::Truncate, "", text).unwrap();
+    let pairs: Vec<(&[TokenId], &[TokenId])> = windows.iter().map(|w| (&w.context[..], &w.continuation[..])).collect();
+    let expect: [(&[TokenId], &[TokenId]); 3] = [(&[5], &[2, 2, 2, 5]), (&[5], &[3, 3, 3, 5]), (&[3, 3, 3, 5], &[2])];
+    assert_eq!(pairs, expect);
 }

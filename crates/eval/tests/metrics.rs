@@ -4,14 +4,15 @@
 
 use proptest::prelude::*;
 use saltus_eval::{Kind, Metric, Value, applicable, chance, values};
-use saltus_record::{Candidate, Generated, ModelKey, Outcome, QuestionKey, Record};
+use saltus_record::{Candidate, Generated, ModelKey, Outcome, QuestionKey, Record, Role};
 
 /// A candidate with a character for each token, all equally probable.
 fn candidate(index: u32, text: &str, target_score: f64, probability: f64, is_argmax: &[bool]) -> Candidate {
     let tokens: Vec<u32> = text.chars().map(u32::from).collect();
     let each = (probability.ln() / tokens.len() as f64) as f32;
     let logprobs = vec![each; tokens.len()];
-    Candidate { index, text: text.into(), target_score, tokens, logprobs, is_argmax: is_argmax.to_vec() }
+    let (role, answer) = (Role::Choice, None);
+    Candidate { index, role, text: text.into(), answer, target_score, tokens, logprobs, is_argmax: is_argmax.to_vec() }
 }
 
 fn record(style: &str, candidates: Vec<Candidate>, generated: Option<&str>) -> Record {
@@ -22,23 +23,24 @@ fn record(style: &str, candidates: Vec<Candidate>, generated: Option<&str>) -> R
 
 fn unscored(style: &str) -> Record {
     let model = ModelKey {
-        ladder: "main".into(),
-        rung: "tiny".into(),
+        name: "tiny".into(),
         width: 1,
         layers: 1,
         params_non_embedding: 9,
         params_total: 9,
-        seed: 0,
-        step: 0,
-        tokens: 0,
-        flops_6nd: 0.0,
         weights: "0".into(),
+        tokenizer: "0".into(),
+        training: None,
     };
     let question = QuestionKey {
         family: "f".into(),
         task: "t".into(),
+        subtask: String::new(),
         style: style.into(),
         shots: 0,
+        shot_mode: "fixed".into(),
+        shot_seed: 0,
+        boundary: "bigbench".into(),
         item: 0,
         prompt: "0".into(),
         chance: 0.25,

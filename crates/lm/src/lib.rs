@@ -21,6 +21,18 @@ pub trait Tokenizer: Send + Sync {
     fn vocabulary(&self) -> usize;
     /// A hash of everything that determines `encode` and `decode`, in hex.
     fn identity(&self) -> String;
+    /// The token that the model's own tokenizer puts before every text, if it does.
+    fn prefix(&self) -> Option<TokenId> {
+        None
+    }
+    /// What a model reads where there is no text before: its beginning-of-text token, else one that ends a text.
+    fn separator(&self) -> Option<TokenId> {
+        None
+    }
+    /// The tokens that end a text or a turn.
+    fn ends(&self) -> &[TokenId] {
+        &[]
+    }
 }
 
 /// The tokenizer of a model that is asked in tokens alone: it has no text.
@@ -166,6 +178,8 @@ pub trait LanguageModel: Send + Sync {
     fn score(&self, requests: &[ScoreRequest]) -> Result<Vec<Score>, Error>;
     /// Continues each context, in the order of the requests.
     fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Generation>, Error>;
+    /// Tokens read since the model was opened, for progress and for the books.
+    fn tokens_read(&self) -> u64;
     /// Scores the targets of each request, in the order of the requests: a model that sees both ways (BERT).
     fn fill(&self, _: &[FillRequest]) -> Result<Vec<Score>, Error> {
         Err(Error::Other("this model reads from left to right and fills no gaps: score continuations instead".into()))

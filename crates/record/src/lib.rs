@@ -21,7 +21,7 @@ mod types;
 pub use atomic::{TEMPORARY_PREFIX, write_atomically};
 pub use error::Error;
 pub use part::{Part, read_losses, read_records, write_losses, write_records};
-pub use types::{Candidate, Generated, LossPoint, ModelKey, Outcome, QuestionKey, Record};
+pub use types::{Candidate, Generated, LossPoint, ModelKey, Outcome, QuestionKey, Record, Role, Training};
 
 /// Version of the schema of records and losses; a change of any column's name, type or meaning raises it.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;

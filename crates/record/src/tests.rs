@@ -1,7 +1,7 @@
 //! Parts on disk: what goes in comes out, the same rows are the same bytes, and a spoiled file is an error.
 
 use crate::{
-    Candidate, Error, Generated, LossPoint, ModelKey, Outcome, QuestionKey, Record, TEMPORARY_PREFIX,
+    Candidate, Error, Generated, LossPoint, ModelKey, Outcome, QuestionKey, Record, Role, TEMPORARY_PREFIX, Training,
     part::{LIMIT, encode, encode_records, parse_records},
     read_losses, read_records,
     rows::loss_columns,
@@ -12,17 +12,20 @@ use std::{fs, io::Write, path::Path};
 
 fn model() -> ModelKey {
     ModelKey {
-        ladder: "main".into(),
-        rung: "48x2".into(),
+        name: "48x2".into(),
         width: 48,
         layers: 2,
         params_non_embedding: 55_584,
         params_total: 61_728,
-        seed: u64::MAX,
-        step: 3906,
-        tokens: 4_000_000,
-        flops_6nd: 1.334e12,
         weights: "c0ffee".into(),
+        tokenizer: "7ea".into(),
+        training: Some(Training {
+            ladder: "main".into(),
+            seed: u64::MAX,
+            step: 3906,
+            tokens: 4_000_000,
+            flops_6nd: 1.334e12,
+        }),
     }
 }
 
@@ -30,20 +33,36 @@ fn record(item: u32, outcome: Outcome) -> Record {
     let question = QuestionKey {
         family: "addition".into(),
         task: "3-digit plain".into(),
+        subtask: String::new(),
         style: "direct".into(),
         shots: 0,
+        shot_mode: "fixed".into(),
+        shot_seed: 7,
+        boundary: "bigbench".into(),
         item,
         prompt: format!("{item:032x}"),
         chance: 0.0001,
     };
-    Record { model: model(), question, outcome }
+    // Of every other model nothing is known about its training.
+    let model = ModelKey { training: model().training.filter(|_| item.is_multiple_of(2)), ..model() };
+    Record { model, question, outcome }
 }
 
 fn candidate(index: u32, text: &str) -> Candidate {
     let tokens: Vec<u32> = text.chars().map(u32::from).collect();
     let logprobs = tokens.iter().map(|&t| -(t as f32) / 100.0).collect();
     let is_argmax = tokens.iter().map(|t| t % 2 == 0).collect();
-    Candidate { index, text: text.into(), target_score: f64::from(index == 0), tokens, logprobs, is_argmax }
+    let (role, answer) = (Role::ALL[index as usize % 4], text.get(1..).filter(|_| index == 1).map(str::to_owned));
+    Candidate {
+        index,
+        role,
+        text: text.into(),
+        answer,
+        target_score: f64::from(index == 0),
+        tokens,
+        logprobs,
+        is_argmax,
+    }
 }
 
 /// One record of each form that an outcome can have.
@@ -150,7 +169,7 @@ fn another_schema_is_named_with_both_versions() {
     let path = folder.path().join("part.parquet");
     fs::write(&path, bytes).unwrap();
     let error = read_losses(&path).unwrap_err().to_string();
-    assert!(error.contains("has schema 7, and this Saltus reads schema 1"), "{error}");
+    assert!(error.contains("has schema 7, and this Saltus reads schema 2"), "{error}");
     assert!(error.contains("part.parquet") && error.contains("delete it"), "{error}");
 }
 
@@ -218,6 +237,8 @@ fn any_candidates() -> impl Strategy<Value = Vec<Candidate>> {
     let one = ("\\PC{0,6}", 0.0..=1.0, prop::collection::vec(token, 0..6)).prop_map(|(text, target_score, tokens)| {
         Candidate {
             index: 0,
+            role: Role::ALL[text.len() % 4],
+            answer: text.strip_prefix(' ').map(str::to_owned),
             text,
             target_score,
             tokens: tokens.iter().map(|t| t.0).collect(),

@@ -3,10 +3,8 @@
 /// Which model was asked. Every number carries its convention in its name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelKey {
-    /// The ladder it belongs to, for example `main` or `one-layer`.
-    pub ladder: String,
-    /// Its rung, for example `48x2`.
-    pub rung: String,
+    /// What it is called: the rung of a ladder, for example `48x2`, or where it was read from.
+    pub name: String,
     /// Width of the residual stream.
     pub width: u32,
     /// Number of layers.
@@ -15,6 +13,19 @@ pub struct ModelKey {
     pub params_non_embedding: u64,
     /// All parameters.
     pub params_total: u64,
+    /// Hash of the weights, hex; empty where they were not looked at.
+    pub weights: String,
+    /// Hash of the tokenizer, hex.
+    pub tokenizer: String,
+    /// How it was trained, where that is known.
+    pub training: Option<Training>,
+}
+
+/// How a model was trained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Training {
+    /// The ladder it belongs to, for example `main` or `one-layer`.
+    pub ladder: String,
     /// Training seed.
     pub seed: u64,
     /// Optimiser step of the checkpoint.
@@ -23,8 +34,6 @@ pub struct ModelKey {
     pub tokens: u64,
     /// Training compute up to that step by 6 N D, N without embeddings, in FLOPs.
     pub flops_6nd: f64,
-    /// Hash of the weights, hex.
-    pub weights: String,
 }
 
 /// Which question was asked.
@@ -34,11 +43,19 @@ pub struct QuestionKey {
     pub family: String,
     /// Task within the family, for example `3-digit plain`.
     pub task: String,
+    /// Part of the task that is scored on its own; empty where there are none.
+    pub subtask: String,
     /// `direct` or `step-by-step`.
     pub style: String,
     /// Solved examples in the prompt.
     pub shots: u32,
-    /// Number of the item within the task; the same for every model of a study.
+    /// `fresh` (new shots for each question) or `fixed` (one set for the task).
+    pub shot_mode: String,
+    /// Seed of the draw of shots.
+    pub shot_seed: u64,
+    /// Where the prompt ends and the answer begins, in tokens: `bigbench` (encoded apart), `lm-eval` or `joint`.
+    pub boundary: String,
+    /// Number of the item within the task; the same for every model, however many are asked.
     pub item: u32,
     /// Hash of the prompt text, hex.
     pub prompt: String,
@@ -46,13 +63,45 @@ pub struct QuestionKey {
     pub chance: f64,
 }
 
+/// What the log-probability of a candidate was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// One of several answers to choose among.
+    Choice,
+    /// A right answer to an open question, which a generated text is compared with.
+    Target,
+    /// A choice without its question: how likely it is anyway.
+    Unconditional,
+    /// A whole text from its first token on.
+    Text,
+}
+
+impl Role {
+    /// All roles.
+    pub const ALL: [Role; 4] = [Role::Choice, Role::Target, Role::Unconditional, Role::Text];
+
+    /// The name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Choice => "choice",
+            Role::Target => "target",
+            Role::Unconditional => "unconditional",
+            Role::Text => "text",
+        }
+    }
+}
+
 /// Evidence for one candidate answer: one Parquet row for each item and candidate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
     /// Number of the candidate within the item.
     pub index: u32,
-    /// Its text.
+    /// What its log-probability was asked for.
+    pub role: Role,
+    /// What was scored, delimiter and all.
     pub text: String,
+    /// The answer itself where that is another text: its length is what normalises.
+    pub answer: Option<String>,
     /// 1 for a right answer, 0 for a wrong one; BIG-bench allows values between.
     pub target_score: f64,
     /// Its tokens.
@@ -64,6 +113,16 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// The answer itself, without a delimiter.
+    pub fn answer(&self) -> &str {
+        self.answer.as_deref().unwrap_or(&self.text)
+    }
+
+    /// Whether every token was the model's most probable one.
+    pub fn is_greedy(&self) -> bool {
+        self.is_argmax.iter().all(|&hit| hit)
+    }
+
     /// Summed log-probability, in nats.
     pub fn total(&self) -> f64 {
         self.logprobs.iter().map(|&x| f64::from(x)).sum()
@@ -84,10 +143,10 @@ pub enum Outcome {
     Unscored(String),
 }
 
-/// A greedy continuation.
+/// A generated continuation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Generated {
-    /// Its tokens, without the stop token.
+    /// Its tokens, without those of a stop that is not part of the text.
     pub tokens: Vec<u32>,
     /// Its text.
     pub text: String,

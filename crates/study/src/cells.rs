@@ -6,14 +6,17 @@ use crate::{
     plan::{ModelPlan, Study},
     run::Event,
     store::Store,
-    training::model_key,
+    training::{model_key, training_of},
 };
 use rayon::prelude::*;
-use saltus_eval::Metric;
-use saltus_record::{ModelKey, Outcome, Record};
+use saltus_eval::{Boundary, Encoding, Metric, Overflow};
+use saltus_record::{ModelKey, Outcome, Record, Training};
 use saltus_train::{End, Trained, checkpoint_folder};
 use saltus_transformer::{LocalModel, Weights};
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The tokens of a prompt are the same for every candidate, and a question that is too long is none.
+pub(crate) const ENCODING: Encoding = Encoding { boundary: Boundary::BigBench, overflow: Overflow::Refuse };
 
 /// One cell: one checkpoint asked one set.
 #[derive(Clone, Debug)]
@@ -24,12 +27,14 @@ pub(crate) struct Cell {
     pub(crate) set: usize,
     /// Which checkpoint.
     pub(crate) model: ModelKey,
+    /// How it came to be.
+    pub(crate) made: Training,
     /// Whether it is the trained model, not one along the way.
     pub(crate) last: bool,
     /// Whether it belongs to a control ladder.
     pub(crate) control: bool,
     /// The key of its training.
-    training: String,
+    trained: String,
 }
 
 /// A cell's records as metric values; NaN where an item could not be scored.
@@ -85,10 +90,11 @@ pub(crate) fn wanted(study: &Study, trained: &[(&ModelPlan, Trained)]) -> Vec<Ce
             cells.push(Cell {
                 key: study.sets[set].cell(&model.key, step),
                 set,
-                model: model_key(model, step, checkpoint.tokens, &checkpoint.weights),
+                model: model_key(study, model, step, checkpoint.tokens, &checkpoint.weights),
+                made: training_of(model, step, checkpoint.tokens),
                 last: Some(&step) == steps.last(),
                 control: model.control,
-                training: model.key.clone(),
+                trained: model.key.clone(),
             });
         }
     }
@@ -134,16 +140,18 @@ fn fill(study: &Study, store: &Store, cells: &[Cell], tell: &(dyn Fn(Event) + Sy
     let total = missing.len();
     let done = AtomicUsize::new(0);
     let checkpoints: Vec<&[&Cell]> =
-        missing.chunk_by(|a, b| (&a.training, a.model.step) == (&b.training, b.model.step)).collect();
+        missing.chunk_by(|a, b| (&a.trained, a.made.step) == (&b.trained, b.made.step)).collect();
     checkpoints.par_iter().with_max_len(1).try_for_each(|cells| {
-        let folder = checkpoint_folder(&store.models().join(&cells[0].training), cells[0].model.step);
+        let folder = checkpoint_folder(&store.models().join(&cells[0].trained), cells[0].made.step);
         let weights = Weights::load(&folder).map_err(Error::room)?;
         let model = LocalModel::new(weights, study.corpus.tokenizer());
         cells.iter().try_for_each(|cell| {
-            let records = saltus_eval::measure(&model, &cell.model, &study.sets[cell.set].set).map_err(Error::room)?;
+            let set = &study.sets[cell.set].set;
+            let records =
+                saltus_eval::measure(&model, &cell.model, set, &set.questions, ENCODING).map_err(Error::room)?;
             saltus_record::write_records(&store.part(&cell.key), &cell.key, &records).map_err(Error::room)?;
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-            let detail = format!("{} {} seed {}", cell.model.ladder, cell.model.rung, cell.model.seed);
+            let detail = format!("{} {} seed {}", cell.made.ladder, cell.model.name, cell.made.seed);
             tell(Event::Progress { phase: "measuring", share: done as f64 / total as f64, detail });
             Ok(())
         })

@@ -88,7 +88,7 @@ fn token_scores(measured: &Measured) -> Option<TokenScores> {
     let length: Vec<f64> = measured.lengths.iter().map(|&l| l as f64).collect();
     length.iter().any(|&l| l > 1.0).then(|| TokenScores {
         scale: measured.cell.model.params_non_embedding as f64,
-        seed: measured.cell.model.seed,
+        seed: measured.cell.made.seed,
         correct: accuracy.iter().zip(&length).map(|(a, l)| a * l).collect(),
         length,
     })
@@ -128,7 +128,7 @@ impl Book<'_> {
         };
         let measurement = |(m, scores): &(&Measured, &[f64])| Measurement {
             scale: m.cell.model.params_non_embedding as f64,
-            seed: m.cell.model.seed,
+            seed: m.cell.made.seed,
             scores: scores.to_vec(),
         };
         let measurements: Vec<_> =
@@ -259,14 +259,14 @@ impl Book<'_> {
     fn curve(&self, model: &ModelPlan, trained: &Trained) -> Curve {
         let rung = &model.rung;
         let same = |m: &Measured| {
-            (m.cell.model.ladder.as_str(), m.cell.model.rung.as_str(), m.cell.model.seed)
+            (m.cell.made.ladder.as_str(), m.cell.model.name.as_str(), m.cell.made.seed)
                 == (&rung.ladder, &rung.name, rung.seed)
         };
         let mut held_out: Vec<(f64, f64)> = self
             .losses()
             .into_iter()
             .filter(|(m, _)| same(m))
-            .map(|(m, loss)| (m.cell.model.tokens as f64, loss))
+            .map(|(m, loss)| (m.cell.made.tokens as f64, loss))
             .collect();
         held_out.sort_by(|a, b| a.0.total_cmp(&b.0));
         Curve {
@@ -287,7 +287,7 @@ impl Book<'_> {
             ("interval", "two-sided 95%, over items and training seeds".to_string()),
             ("resamples", self.study.resamples.to_string()),
             ("emerged", format!("beyond doubt more than {} above chance", self.study.delta)),
-            ("boundary", format!("prompt and answer are encoded apart ({})", saltus_eval::BOUNDARY)),
+            ("boundary", format!("prompt and answer are encoded apart ({})", crate::cells::ENCODING.boundary.name())),
             ("tokenizer", self.study.corpus.tokenizer().identity()),
             ("record schema", saltus_record::SCHEMA.to_string()),
         ];

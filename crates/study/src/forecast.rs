@@ -2,6 +2,7 @@
 
 use crate::{
     cells,
+    cells::ENCODING,
     error::Error,
     plan::{ModelPlan, Study},
     run::{StatusRow, status},
@@ -151,13 +152,14 @@ impl Clock<'_> {
             return Ok(seconds.clone());
         }
         let weights = Weights::init(config, self.study.key.child("forecast"));
-        let (asked, key) = (LocalModel::new(weights, self.study.corpus.tokenizer()), model_key(model, 0, 0, ""));
+        let (asked, key) =
+            (LocalModel::new(weights, self.study.corpus.tokenizer()), model_key(self.study, model, 0, 0, ""));
         let times = self.study.sets.iter().map(|plan| {
-            let mut few = plan.set.clone();
-            few.questions.truncate(QUESTIONS);
+            let all = &plan.set.questions;
+            let few = &all[..all.len().min(QUESTIONS)];
             let begun = Instant::now();
-            saltus_eval::measure(&asked, &key, &few).map_err(Error::room)?;
-            Ok(begun.elapsed().as_secs_f64() * plan.set.questions.len() as f64 / few.questions.len() as f64)
+            saltus_eval::measure(&asked, &key, &plan.set, few, ENCODING).map_err(Error::room)?;
+            Ok(begun.elapsed().as_secs_f64() * all.len() as f64 / few.len() as f64)
         });
         let seconds = times.collect::<Result<Vec<f64>, Error>>()?;
         self.questions.push((config.clone(), seconds.clone()));

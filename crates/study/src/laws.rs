@@ -46,14 +46,14 @@ fn observations(book: &Book<'_>) -> Option<Observations> {
     };
     let all: Vec<Observation> = losses
         .filter(|(m, _)| {
-            let key = &m.cell.model;
-            m.cell.last || key.step > warmup(&key.rung, key.seed, &key.ladder)
+            let made = &m.cell.made;
+            m.cell.last || made.step > warmup(&m.cell.model.name, made.seed, &made.ladder)
         })
         .map(|(m, loss)| {
-            let key = &m.cell.model;
-            let (params, tokens) = (Params(key.params_non_embedding as f64), Tokens(key.tokens as f64));
-            let run = run(&key.ladder, &key.rung, key.seed);
-            Observation { params, tokens, flops: Flops::six_nd(params, tokens), loss, run, seed: key.seed }
+            let (key, made) = (&m.cell.model, &m.cell.made);
+            let (params, tokens) = (Params(key.params_non_embedding as f64), Tokens(made.tokens as f64));
+            let run = run(&made.ladder, &key.name, made.seed);
+            Observation { params, tokens, flops: Flops::six_nd(params, tokens), loss, run, seed: made.seed }
         })
         .collect();
     let conventions = Conventions {

@@ -6,7 +6,7 @@ use crate::{
     run::Event,
     store::{Store, write_atomically},
 };
-use saltus_record::{LossPoint, ModelKey};
+use saltus_record::{LossPoint, ModelKey, Training};
 use saltus_train::{Checkpoint, CurvePoint, End, Job, Trained};
 use serde::{Deserialize, Serialize};
 use std::{fs, io, ops::ControlFlow};
@@ -44,7 +44,7 @@ pub(crate) fn train<'a>(
         if let End::Diverged { .. } = result.end {
             tell(Event::Warning(format!("{} {}: {}", model.rung.name, model.rung.seed, result.end)));
         }
-        save(store, model, &result)?;
+        save(study, store, model, &result)?;
         trained.push((model, result));
     }
     Ok(trained)
@@ -56,13 +56,13 @@ pub(crate) fn found(study: &Study, store: &Store, model: &ModelPlan) -> Option<T
 }
 
 /// Writes the curve and the ending of a training, unless they are there.
-fn save(store: &Store, model: &ModelPlan, trained: &Trained) -> Result<(), Error> {
+fn save(study: &Study, store: &Store, model: &ModelPlan, trained: &Trained) -> Result<(), Error> {
     let (curve, ending) = (store.curve(&model.key), store.ending(&model.key));
     if curve.exists() && ending.exists() {
         return Ok(());
     }
     let point = |p: &CurvePoint| LossPoint {
-        model: model_key(model, p.step, p.tokens, ""),
+        model: model_key(study, model, p.step, p.tokens, ""),
         train_loss: p.loss,
         learning_rate: p.learning_rate,
         gradient_norm: p.gradient_norm,
@@ -88,32 +88,38 @@ pub(crate) fn recorded(store: &Store, model: &ModelPlan) -> Result<Option<Traine
     if key != model.key {
         return Err(damaged(format!("it is about the model {key}")));
     }
-    let point = |p: LossPoint| CurvePoint {
-        step: p.model.step,
-        tokens: p.model.tokens,
-        loss: p.train_loss,
-        learning_rate: p.learning_rate,
-        gradient_norm: p.gradient_norm,
+    let point = |p: LossPoint| {
+        let Training { step, tokens, .. } = p.model.training?;
+        let (learning_rate, gradient_norm) = (p.learning_rate, p.gradient_norm);
+        Some(CurvePoint { step, tokens, loss: p.train_loss, learning_rate, gradient_norm })
     };
     let part = saltus_record::read_losses(&store.curve(&model.key)).map_err(Error::room)?;
-    Ok(Some(Trained { key, end, checkpoints, curve: part.rows.into_iter().map(point).collect() }))
+    Ok(Some(Trained { key, end, checkpoints, curve: part.rows.into_iter().filter_map(point).collect() }))
 }
 
 /// The key of a checkpoint in records.
-pub(crate) fn model_key(model: &ModelPlan, step: u64, tokens: u64, weights: &str) -> ModelKey {
+pub(crate) fn model_key(study: &Study, model: &ModelPlan, step: u64, tokens: u64, weights: &str) -> ModelKey {
     let config = &model.rung.config;
-    let params = config.params_non_embedding();
     ModelKey {
-        ladder: model.rung.ladder.clone(),
-        rung: model.rung.name.clone(),
+        name: model.rung.name.clone(),
         width: config.width as u32,
         layers: config.layers as u32,
-        params_non_embedding: params,
+        params_non_embedding: config.params_non_embedding(),
         params_total: config.params_total(),
+        weights: weights.to_string(),
+        tokenizer: study.corpus.tokenizer().identity(),
+        training: Some(training_of(model, step, tokens)),
+    }
+}
+
+/// How a checkpoint came to be.
+pub(crate) fn training_of(model: &ModelPlan, step: u64, tokens: u64) -> Training {
+    let params = model.rung.config.params_non_embedding();
+    Training {
+        ladder: model.rung.ladder.clone(),
         seed: model.rung.seed,
         step,
         tokens,
         flops_6nd: 6.0 * params as f64 * tokens as f64,
-        weights: weights.to_string(),
     }
 }

@@ -15,15 +15,18 @@ mod questions;
 mod quirks;
 mod random_state;
 
-pub use leaf::{Extract, Leaf};
+pub use leaf::{Choice, Extract, Leaf};
 pub use library::{Library, Task};
 pub use metric::{Kind, Metric};
-pub use questions::{Question, Questions, ShotMode};
+pub use questions::{Question, Questions};
 pub use quirks::Quirk;
 pub use random_state::RandomState;
 
 /// JSON nested deeper is refused.
 const MAX_DEPTH: usize = 100;
+
+/// The family of its question sets.
+pub const FAMILY: &str = "bigbench";
 
 /// The seed of the reference's prompts.
 pub const REFERENCE_SEED: u32 = 42;

@@ -1,6 +1,6 @@
 //! The generated task families: what a study file says of one, and the generator that it becomes.
 
-use crate::{Candidate, Error, Generate, Question, QuestionSet, Segment, Style};
+use crate::{Asked, Candidate, Error, Generate, QuestionSet, Segment};
 use rand::Rng;
 use saltus_random::Key;
 use serde::{Deserialize, Serialize};
@@ -165,20 +165,15 @@ impl Generator {
 
 /// An open question: the gold answer, and a greedy continuation. Where an answer ends is not learnt (see
 /// [`Segment::scored`]), so the continuation is as long as the gold answer: its length is given away.
-fn open(prompt: String, answer: String) -> Question {
-    let generate = Some(Generate { max_tokens: answer.len(), stop: vec![crate::END] });
-    Question { prompt, candidates: vec![Candidate { text: answer, score: 1.0 }], generate }
+fn open(prompt: String, answer: String) -> Asked {
+    let generate =
+        Some(Generate { max_tokens: answer.len(), stop: vec![crate::END.into()], keep_stop: false, temperature: None });
+    (prompt, vec![Candidate::target(answer)], generate)
 }
 
 /// A question whose answer is one of `choices` digits from 0 on.
-fn among_digits(prompt: String, answer: u64, choices: u64) -> Question {
-    let candidates = (0..choices)
-        .map(|d| Candidate { text: crate::draw::digit(d).into(), score: f64::from(u8::from(d == answer)) })
-        .collect();
-    Question { prompt, candidates, generate: None }
-}
-
-/// A set in direct style without shots.
-fn direct(family: &str, task: impl Into<String>, chance: f64, questions: Vec<Question>) -> QuestionSet {
-    QuestionSet { family: family.into(), task: task.into(), style: Style::Direct, shots: 0, chance, questions }
+fn among_digits(prompt: String, answer: u64, choices: u64) -> Asked {
+    let candidates =
+        (0..choices).map(|d| Candidate::choice(crate::draw::digit(d), f64::from(u8::from(d == answer)))).collect();
+    (prompt, candidates, None)
 }

@@ -10,7 +10,7 @@ mod json;
 mod parse;
 
 use crate::draw::shuffle_front;
-use crate::{Candidate, Error, Generate, Question, QuestionSet, Style};
+use crate::{Candidate, Error, Generate, Question, QuestionSet, ShotMode, Style};
 use saltus_random::Key;
 use std::path::{Path, PathBuf};
 
@@ -106,7 +106,8 @@ impl TaskFile {
     fn question_set(&self, shots: &[usize], asked: &[usize]) -> QuestionSet {
         let generate = (!self.choices).then(|| self.generate());
         let question = |&i: &usize| Question {
-            prompt: self.prompt(shots, i),
+            number: i as u32,
+            prompt: self.prompt(shots, i).into(),
             candidates: self.examples[i].candidates.clone(),
             generate: generate.clone(),
         };
@@ -118,8 +119,12 @@ impl TaskFile {
         QuestionSet {
             family: "file".into(),
             task: self.name.clone(),
+            subtask: String::new(),
             style: Style::Direct,
             shots: shots.len() as u32,
+            shot_mode: ShotMode::Fixed,
+            // Drawn by the study's key.
+            shot_seed: 0,
             chance,
             questions: asked.iter().map(question).collect(),
         }
@@ -130,8 +135,9 @@ impl TaskFile {
     fn generate(&self) -> Generate {
         let answers = || self.examples.iter().flat_map(|e| &e.candidates).map(|c| c.text.as_str());
         let longest = answers().map(str::len).max().unwrap_or(1);
-        let stop = ['\n', crate::END].into_iter().filter(|&c| !answers().any(|a| a.contains(c))).collect();
-        Generate { max_tokens: longest.clamp(1, MAX_ANSWER), stop }
+        let stop =
+            ['\n', crate::END].into_iter().filter(|&c| !answers().any(|a| a.contains(c))).map(String::from).collect();
+        Generate { max_tokens: longest.clamp(1, MAX_ANSWER), stop, keep_stop: false, temperature: None }
     }
 
     fn prompt(&self, shots: &[usize], asked: usize) -> String {

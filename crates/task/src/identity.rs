@@ -1,6 +1,6 @@
 //! Content addresses: everything that determines a measurement's questions, as a hash.
 
-use crate::{Question, QuestionSet};
+use crate::{Candidate, Generate, Question, QuestionSet};
 
 /// The hash of a prompt's text: 32 hex digits.
 pub fn prompt_identity(prompt: &str) -> String {
@@ -11,31 +11,52 @@ impl QuestionSet {
     /// The hash of everything in the set: 32 hex digits. Equal sets have equal identities whatever made them.
     pub fn identity(&self) -> String {
         let mut hasher = blake3::Hasher::new_derive_key("saltus 2026 question set");
-        text(&mut hasher, &self.family);
-        text(&mut hasher, &self.task);
-        text(&mut hasher, &self.style.to_string());
-        hasher.update(&self.shots.to_le_bytes());
-        hasher.update(&self.chance.to_bits().to_le_bytes());
-        number(&mut hasher, self.questions.len());
-        self.questions.iter().for_each(|q| question(&mut hasher, q));
+        let QuestionSet { family, task, subtask, style, shots, shot_mode, shot_seed, chance, questions } = self;
+        for part in [family, task, subtask, &style.to_string(), &shot_mode.to_string()] {
+            text(&mut hasher, part);
+        }
+        hasher.update(&shots.to_le_bytes());
+        hasher.update(&shot_seed.to_le_bytes());
+        hasher.update(&chance.to_bits().to_le_bytes());
+        number(&mut hasher, questions.len());
+        questions.iter().for_each(|q| question(&mut hasher, q));
         hex(&hasher.finalize())
     }
 }
 
+/// The hash of everything in these questions: 32 hex digits.
+pub fn questions_identity(questions: &[Question]) -> String {
+    let mut hasher = blake3::Hasher::new_derive_key("saltus 2026 questions");
+    questions.iter().for_each(|q| question(&mut hasher, q));
+    hex(&hasher.finalize())
+}
+
 fn question(hasher: &mut blake3::Hasher, question: &Question) {
+    hasher.update(&question.number.to_le_bytes());
     text(hasher, &question.prompt);
     number(hasher, question.candidates.len());
-    for candidate in &question.candidates {
-        text(hasher, &candidate.text);
-        hasher.update(&candidate.score.to_bits().to_le_bytes());
+    for Candidate { role, context, text: scored, answer, score } in &question.candidates {
+        hasher.update(&[*role as u8]);
+        optional(hasher, context.as_deref());
+        text(hasher, scored);
+        optional(hasher, answer.as_deref());
+        hasher.update(&score.to_bits().to_le_bytes());
     }
     match &question.generate {
         None => number(hasher, usize::MAX),
-        Some(generate) => {
-            number(hasher, generate.max_tokens);
-            text(hasher, &generate.stop.iter().collect::<String>());
+        Some(Generate { max_tokens, stop, keep_stop, temperature }) => {
+            number(hasher, *max_tokens);
+            number(hasher, stop.len());
+            stop.iter().for_each(|stop| text(hasher, stop));
+            hasher.update(&[u8::from(*keep_stop)]);
+            hasher.update(&temperature.unwrap_or(-1.0).to_bits().to_le_bytes());
         }
     }
+}
+
+fn optional(hasher: &mut blake3::Hasher, value: Option<&str>) {
+    number(hasher, usize::from(value.is_some()));
+    text(hasher, value.unwrap_or_default());
 }
 
 /// Lengths come first, so that no two sequences of texts run together.
@@ -55,37 +76,53 @@ fn hex(hash: &blake3::Hash) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Candidate, Generate, Style};
+    use crate::{Role, ShotMode, Style};
+
+    fn generate() -> Generate {
+        Generate { max_tokens: 4, stop: vec![";".into()], keep_stop: false, temperature: None }
+    }
 
     fn set() -> QuestionSet {
         QuestionSet {
             family: "addition".into(),
             task: "3-digit plain".into(),
+            subtask: String::new(),
             style: Style::Direct,
             shots: 0,
+            shot_mode: ShotMode::Fixed,
+            shot_seed: 0,
             chance: 0.0,
             questions: vec![Question {
+                number: 0,
                 prompt: "P438+253=".into(),
-                candidates: vec![Candidate { text: "0691".into(), score: 1.0 }],
-                generate: Some(Generate { max_tokens: 4, stop: vec![';'] }),
+                candidates: vec![Candidate::target("0691")],
+                generate: Some(generate()),
             }],
         }
     }
 
     #[test]
     fn every_field_counts() {
-        let changes: [fn(&mut QuestionSet); 11] = [
+        let changes: [fn(&mut QuestionSet); 19] = [
             |s| s.family.push('x'),
             |s| s.task.push('x'),
             |s| s.style = Style::StepByStep,
             |s| s.shots = 1,
             |s| s.chance = 0.1,
             |s| s.questions.push(s.questions[0].clone()),
-            |s| s.questions[0].prompt.push('x'),
+            |s| s.subtask.push('x'),
+            |s| s.shot_mode = ShotMode::Fresh,
+            |s| s.shot_seed = 1,
+            |s| s.questions[0].number = 1,
+            |s| s.questions[0].prompt = "P438+253=x".into(),
+            |s| s.questions[0].candidates[0].role = Role::Choice,
+            |s| s.questions[0].candidates[0].context = Some("".into()),
+            |s| s.questions[0].candidates[0].answer = Some("691".into()),
             |s| s.questions[0].candidates[0].text.push('x'),
             |s| s.questions[0].candidates[0].score = 0.5,
             |s| s.questions[0].generate = None,
-            |s| s.questions[0].generate = Some(Generate { max_tokens: 4, stop: vec![] }),
+            |s| s.questions[0].generate = Some(Generate { stop: vec![], ..generate() }),
+            |s| s.questions[0].generate = Some(Generate { keep_stop: true, ..generate() }),
         ];
         let mut seen = vec![set().identity()];
         for change in changes {

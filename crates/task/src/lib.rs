@@ -21,10 +21,10 @@ pub use families::sum::Sum;
 pub use families::text::Text;
 pub use families::{Family, Generator, Span};
 pub use file::{MAX_EXAMPLES, MAX_FILE_BYTES, MAX_TEXT_BYTES, TaskFile};
-pub use identity::prompt_identity;
+pub use identity::{prompt_identity, questions_identity};
 
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 /// The character that ends every generated item; generation stops before it.
 pub const END: char = ';';
@@ -73,34 +73,90 @@ impl std::fmt::Display for Style {
     }
 }
 
-/// One candidate answer.
+/// Where the solved examples of a prompt come from: a named variable of every measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ShotMode {
+    /// New ones for each question, as BIG-bench and lm-evaluation-harness draw them.
+    Fresh,
+    /// One set for all questions of the task. Prompts share their beginning, which makes them cheap.
+    Fixed,
+}
+
+impl std::fmt::Display for ShotMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            ShotMode::Fresh => "fresh",
+            ShotMode::Fixed => "fixed",
+        })
+    }
+}
+
+/// What the log-probability of a text is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// One of several answers to choose among.
+    Choice,
+    /// A right answer to an open question, which a generated text is compared with.
+    Target,
+    /// A choice without its question: how likely it is anyway.
+    Unconditional,
+    /// A whole text from its first token on, in windows where it is longer than the model's context.
+    Text,
+}
+
+/// A text whose log-probability is asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
-    /// Its text, appended to the prompt as it stands.
+    /// What for.
+    pub role: Role,
+    /// What the model reads before it where that is not the prompt; may be empty.
+    pub context: Option<Arc<str>>,
+    /// What is scored, as it stands behind the context.
     pub text: String,
+    /// The answer itself where that is another text (without a delimiter, or part of the context): its length is what
+    /// normalises.
+    pub answer: Option<String>,
     /// 1 right, 0 wrong; BIG-bench allows values between.
     pub score: f64,
+}
+
+impl Candidate {
+    /// One of several answers.
+    pub fn choice(text: impl Into<String>, score: f64) -> Self {
+        Self { role: Role::Choice, context: None, text: text.into(), answer: None, score }
+    }
+
+    /// A right answer to an open question.
+    pub fn target(text: impl Into<String>) -> Self {
+        Self { role: Role::Target, context: None, text: text.into(), answer: None, score: 1.0 }
+    }
 }
 
 /// One question.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Question {
-    /// What the model reads; not empty.
-    pub prompt: String,
-    /// Candidates that are scored. An open question has the right answer alone (a task file may have several). A
-    /// step-by-step answer is the whole scratchpad.
+    /// Its number in the task, the same however many are asked.
+    pub number: u32,
+    /// What the model reads; may be empty.
+    pub prompt: Arc<str>,
+    /// Candidates that are scored. A step-by-step answer is the whole scratchpad.
     pub candidates: Vec<Candidate>,
-    /// Ask for a greedy continuation too.
+    /// Ask for a continuation too.
     pub generate: Option<Generate>,
 }
 
 /// How to generate.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Generate {
     /// At most so many tokens.
     pub max_tokens: usize,
-    /// Generation ends before any of these characters.
-    pub stop: Vec<char>,
+    /// Generation ends with the first of these texts.
+    pub stop: Vec<String>,
+    /// Whether the stop that ended it is part of the answer; then one at the very beginning ends nothing.
+    pub keep_stop: bool,
+    /// Draw each token at this temperature; without one the most probable token is taken.
+    pub temperature: Option<f32>,
 }
 
 /// The questions of one measured cell: one task in one style with one number of shots.
@@ -110,15 +166,52 @@ pub struct QuestionSet {
     pub family: String,
     /// Task within the family, for example `3-digit plain`.
     pub task: String,
+    /// Part of the task that is scored on its own; empty where there are none.
+    pub subtask: String,
     /// Style.
     pub style: Style,
     /// Solved examples in each prompt.
     pub shots: u32,
+    /// Where they come from.
+    pub shot_mode: ShotMode,
+    /// The seed of their draw; 0 where nothing is drawn by one.
+    pub shot_seed: u64,
     /// Score of blind guessing, in [0, 1): for candidates, the mean score of one drawn uniformly; for an open answer
     /// of a generated family, the chance to hit all its characters; 0 for a task file's open answers and for text.
     pub chance: f64,
     /// The questions; the same for every model of a study.
     pub questions: Vec<Question>,
+}
+
+/// A question before it has its number: prompt, candidates, how to generate.
+pub type Asked = (String, Vec<Candidate>, Option<Generate>);
+
+impl QuestionSet {
+    /// A set in direct style without shots, its questions numbered.
+    pub fn direct(
+        family: &str,
+        task: impl Into<String>,
+        chance: f64,
+        questions: impl IntoIterator<Item = Asked>,
+    ) -> Self {
+        let question = |(number, (prompt, candidates, generate)): (u32, Asked)| Question {
+            number,
+            prompt: prompt.into(),
+            candidates,
+            generate,
+        };
+        Self {
+            family: family.into(),
+            task: task.into(),
+            subtask: String::new(),
+            style: Style::Direct,
+            shots: 0,
+            shot_mode: ShotMode::Fixed,
+            shot_seed: 0,
+            chance,
+            questions: (0..).zip(questions).map(question).collect(),
+        }
+    }
 }
 
 /// What is wrong with a task, where, and what to do about it.

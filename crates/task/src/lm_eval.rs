@@ -20,7 +20,7 @@ mod yaml;
 mod yaml_indent;
 
 pub use config::{Aggregation, ExactMatch, Filter, Generation, Metric, MetricUse, Output, Step};
-pub use items::{Ask, Gold, Item, Items, Open, Request, ShotMode, Shots};
+pub use items::{Ask, Gold, Item, Items, Open, Request, Shots};
 pub use own::read as read_own;
 pub use python_regex::PythonRegex;
 pub use suite::{Group, GroupMetric, Suite, read};
@@ -29,6 +29,9 @@ pub use value::is_space;
 
 use crate::Error;
 use std::path::Path;
+
+/// The family of its question sets.
+pub const FAMILY: &str = "lm-eval";
 
 /// The seed of lm-evaluation-harness's draws of shots.
 pub const FEWSHOT_SEED: u64 = 1234;

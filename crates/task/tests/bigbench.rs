@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use proptest::prelude::*;
-use saltus_task::bigbench::{Leaf, Library, Metric, REFERENCE_SEED, ShotMode};
+use saltus_task::ShotMode;
+use saltus_task::bigbench::{Leaf, Library, Metric, REFERENCE_SEED};
 use std::path::Path;
 
 const HEAD: &str = r#""canary": ["c"], "name": "näme", "description": "d", "keywords": [], "task_prefix": "P.",

@@ -35,7 +35,7 @@ fn questions(file: &TaskFile, shots: &[u32], items: usize) -> Vec<QuestionSet> {
 }
 
 fn sorted_prompts(set: &QuestionSet) -> Vec<&str> {
-    let mut prompts: Vec<&str> = set.questions.iter().map(|q| q.prompt.as_str()).collect();
+    let mut prompts: Vec<&str> = set.questions.iter().map(|q| &*q.prompt).collect();
     prompts.sort_unstable();
     prompts
 }
@@ -61,7 +61,7 @@ fn open_questions_of_bigbench() {
         assert!(shots.iter().any(|s| s == shot), "{shot:?}");
         assert!(!shot.contains(&query[..7]));
         let generate = plain.generate.as_ref().unwrap();
-        assert_eq!((generate.max_tokens, generate.stop.as_slice()), (6, ['\n', ';'].as_slice()));
+        assert_eq!((generate.max_tokens, generate.stop.as_slice()), (6, ["\n".to_owned(), ";".to_owned()].as_slice()));
     }
     let all = questions(&file, &[0], 10).remove(0);
     let big = all.questions.iter().find(|q| q.prompt.contains("big")).unwrap();
@@ -78,7 +78,7 @@ fn choices_of_bigbench() {
     let file = read("sums.json", json).unwrap();
     let set = questions(&file, &[0], 10).remove(0);
     assert_eq!((set.task.as_str(), set.chance), ("sums", 0.5));
-    assert_eq!(set.questions[0].prompt, "\nQ: 2+2?\n  choice: 4\n  choice: 5\n  choice: four\nA: ");
+    assert_eq!(&*set.questions[0].prompt, "\nQ: 2+2?\n  choice: 4\n  choice: 5\n  choice: four\nA: ");
     let candidates: Vec<_> = set.questions[0].candidates.iter().map(|c| (c.text.as_str(), c.score)).collect();
     assert_eq!(candidates, [("4", 1.0), ("5", 0.0), ("four", 0.5)]);
     assert_eq!(set.questions[0].generate, None);
@@ -97,9 +97,9 @@ fn lines_are_used_as_they_stand() {
     let sets = questions(&file, &[0, 1], 10);
     assert_eq!(sorted_prompts(&questions(&file, &[0], 10)[0]), ["P1+1=", "P1+2="]);
     let (first, second) = ("P1+1=2\nP1+2=", "P1+2=3;\nP1+1=");
-    assert!([first, second].contains(&sets[1].questions[0].prompt.as_str()));
+    assert!([first, second].contains(&&*sets[1].questions[0].prompt));
     // `;` is part of an answer, so it does not end one.
-    assert_eq!(sets[0].questions[0].generate.as_ref().unwrap().stop, ['\n']);
+    assert_eq!(sets[0].questions[0].generate.as_ref().unwrap().stop, ["\n"]);
 
     let text = r#"{"input": "Is it? ", "choices": ["no", "yes"], "answer": 1}
         {"input": "Was it? ", "choices": ["no", "yes"], "answer": "no"}"#;
@@ -120,11 +120,11 @@ fn items_and_shots_are_drawn_by_the_key() {
     assert_ne!(sets, file.questions(&[0, 2, 3], 20, Key::new(6)).unwrap());
     let [zero, two, three] = &sets[..] else { panic!() };
     for ((a, b), c) in zero.questions.iter().zip(&two.questions).zip(&three.questions) {
-        let shots = b.prompt.strip_suffix(&a.prompt).unwrap();
+        let shots = b.prompt.strip_suffix(&*a.prompt).unwrap();
         assert_eq!(shots.lines().count(), 2);
-        assert!(c.prompt.starts_with(shots) && c.prompt.ends_with(&a.prompt));
+        assert!(c.prompt.starts_with(shots) && c.prompt.ends_with(&*a.prompt));
         // An asked item is never among its shots.
-        assert!(c.prompt.lines().rev().skip(1).all(|line| !line.starts_with(&a.prompt)), "{}", c.prompt);
+        assert!(c.prompt.lines().rev().skip(1).all(|line| !line.starts_with(&*a.prompt)), "{}", c.prompt);
     }
     let error = file.questions(&[50], 20, Key::new(5)).unwrap_err().to_string();
     assert!(error.ends_with(

@@ -35,7 +35,7 @@ fn gold(question: &Question) -> &str {
 }
 
 fn whole(question: &Question) -> String {
-    question.prompt.clone() + gold(question)
+    question.prompt.to_string() + gold(question)
 }
 
 /// Everything trained on and asked, as whole texts without the end mark, after checks that hold for every family.
@@ -52,7 +52,7 @@ fn texts(generator: &Generator, n: usize, items: usize) -> (Vec<String>, Vec<(Qu
         assert!((0.0..1.0).contains(&set.chance));
         for question in &set.questions {
             let Some(generate) = &question.generate else { continue };
-            assert!(gold(question).len() == generate.max_tokens && generate.stop == [';']);
+            assert!(gold(question).len() == generate.max_tokens && generate.stop == [";"]);
         }
         let texts = set.questions.iter().map(whole).collect();
         (set, texts)
@@ -354,7 +354,7 @@ fn text_has_zipf_words_and_fixed_successors() {
         assert!((share / n - expect).abs() < 0.045, "{} {expect}", share / n);
     }
     let (set, texts) = &asked[0];
-    assert!(set.questions.iter().all(|q| q.prompt == "T" && q.candidates[0].text.ends_with(';')));
+    assert!(set.questions.iter().all(|q| &*q.prompt == "T" && q.candidates[0].text.ends_with(';')));
     let lexicon: HashSet<_> = first.keys().chain(pairs.keys()).collect();
     assert!(texts.iter().flat_map(|t| t[1..t.len() - 1].split(' ')).all(|word| lexicon.contains(&word)));
 }

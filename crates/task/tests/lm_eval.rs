@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
-use saltus_task::lm_eval::{Ask, FEWSHOT_SEED, Gold, Item, ShotMode, Shots, Suite, read, read_own};
+use saltus_task::ShotMode;
+use saltus_task::lm_eval::{Ask, FEWSHOT_SEED, Gold, Item, Shots, Suite, read, read_own};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 

@@ -15,7 +15,7 @@ use saltus_compute::{
     BLOCK, Heads, Pages, Reader, Weighing, activate, activate_gated, attention_paged, gather, rms_norm, rope_partial,
 };
 use saltus_lm::TokenId;
-use std::ops::Range;
+use std::{ops::Range, sync::atomic::Ordering};
 
 mod columns;
 mod head;
@@ -85,6 +85,7 @@ impl Model {
     /// another, before it in `chunks`, ends.
     pub(crate) fn read(&self, chunks: &[Chunk<'_>], cache: &mut Cache, taps: &mut dyn Taps) -> Hidden {
         let all = Columns::all(self, chunks);
+        self.tokens_read.fetch_add(all.used as u64, Ordering::Relaxed);
         let columns =
             chunks.iter().zip(&all.spans).flat_map(|(chunk, span)| chunk.wanted.clone().map(|t| span.start + t));
         let picked: Vec<u32> = columns.map(|column| column as u32).collect();

@@ -11,7 +11,7 @@ use saltus_lm::{
     Capabilities, Error, FillRequest, GenerateRequest, Generation, LanguageModel, Score, ScoreRequest, TokenId,
     Tokenizer,
 };
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 /// A model with its tokenizer; implements [`LanguageModel`] on the threads of the caller's pool.
 pub struct LocalModel {
@@ -170,6 +170,10 @@ impl LanguageModel for LocalModel {
 
     fn tokenizer(&self) -> &dyn Tokenizer {
         &*self.tokenizer
+    }
+
+    fn tokens_read(&self) -> u64 {
+        self.model.tokens_read.load(Ordering::Relaxed)
     }
 
     fn score(&self, requests: &[ScoreRequest]) -> Result<Vec<Score>, Error> {

@@ -11,7 +11,10 @@ use saltus_checkpoint::Checkpoint;
 use saltus_compute::{
     Format, Linear, StoredRows, Write, add_bias, expand, layer_norm, linear_stored, rms_norm, stored_row,
 };
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 /// Some rows of a tensor as they lie in a file or in memory.
 #[derive(Clone, Debug)]
@@ -45,6 +48,8 @@ pub struct Model {
     pub(crate) slopes: Vec<f32>,
     /// What it was opened from, to say what is wrong with it.
     pub(crate) files: Option<Arc<Checkpoint>>,
+    /// Tokens read so far.
+    pub(crate) tokens_read: AtomicU64,
 }
 
 /// The weights of one layer.
@@ -128,6 +133,7 @@ impl Model {
             frequencies: [rotary(false), rotary(true)],
             slopes: if alibi { alibi_slopes(config.heads) } else { Vec::new() },
             files: None,
+            tokens_read: AtomicU64::new(0),
             config,
         })
     }

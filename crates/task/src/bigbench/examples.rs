@@ -1,8 +1,9 @@
 //! The examples of a leaf: duplicates left out, and which of them the reference finds equal.
 
 use super::json::{Text, Value, hash_text};
+use super::leaf::Choice;
 use super::leaf::{EXAMPLE, Example, Fail, checked, fail, text};
-use crate::{Candidate, MAX_EXAMPLES};
+use crate::MAX_EXAMPLES;
 use std::collections::{HashMap, HashSet};
 
 /// Examples without duplicates.
@@ -54,7 +55,7 @@ fn example(place: &str, members: &[(Text, Value)]) -> Result<Example, Fail> {
     Ok(Example { input, choices, targets, named_target: target.is_some(), class: 0 })
 }
 
-fn choices(place: &str, scores: &Value) -> Result<Vec<Candidate>, Fail> {
+fn choices(place: &str, scores: &Value) -> Result<Vec<Choice>, Fail> {
     let Value::Object(members) = scores else { return fail(place, scores.kind(), EXAMPLE) };
     if members.is_empty() {
         return fail(place, "no choices", EXAMPLE);
@@ -65,13 +66,13 @@ fn choices(place: &str, scores: &Value) -> Result<Vec<Candidate>, Fail> {
         let Some(score) = score.number().filter(|score| score.is_finite()) else {
             return fail(place, format!("{} for a score", score.kind()), "give each choice a number");
         };
-        choices.push(Candidate { text, score });
+        choices.push(Choice { text, score });
     }
     Ok(choices)
 }
 
 /// The first of the choices with the highest score.
-fn best<'a>(place: &str, choices: &'a [Candidate]) -> Result<&'a str, Fail> {
+fn best<'a>(place: &str, choices: &'a [Choice]) -> Result<&'a str, Fail> {
     let scores = || choices.iter().map(|c| c.score);
     let (most, least) = (scores().fold(f64::MIN, f64::max), scores().fold(f64::MAX, f64::min));
     match choices.iter().find(|c| c.score == most) {

@@ -3,12 +3,12 @@
 use super::examples::Examples;
 use super::json::{Malformed, Reader, Text, Value};
 use super::metric::{self, Kind, Metric};
-use crate::{Candidate, Error, MAX_TEXT_BYTES};
+use crate::{Error, MAX_TEXT_BYTES};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Applied where a leaf has neither `output_regex` nor `stop_string`.
-const DEFAULT_REGEX: &str = r"[^\.\?\!\;\n]+";
+pub(super) const DEFAULT_REGEX: &str = r"[^\.\?\!\;\n]+";
 
 /// The keys that the reference reads; it takes no notice of others.
 const KNOWN: [&str; 17] = [
@@ -66,12 +66,21 @@ pub(super) struct Template {
     pub(super) separator: String,
 }
 
+/// One answer to choose.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    /// Its text, scored behind the prompt as it stands.
+    pub text: String,
+    /// 1 right, 0 wrong, or between.
+    pub score: f64,
+}
+
 /// One example that is no duplicate.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Example {
     pub(super) input: String,
     /// In the file's order; `None` without `target_scores`.
-    pub(super) choices: Option<Vec<Candidate>>,
+    pub(super) choices: Option<Vec<Choice>>,
     pub(super) targets: Vec<String>,
     /// Whether the file names the target; else it is the best choice.
     pub(super) named_target: bool,

@@ -1,31 +1,16 @@
 //! Prompts of a leaf with shots: the reference's draws in the reference's order.
 
-use super::leaf::{Example, Leaf};
+use super::leaf::{Choice, Example, Leaf};
+use super::metric::Kind;
 use super::random_state::RandomState;
-use crate::{Candidate, Error};
+use crate::{Candidate, Error, Generate, QuestionSet, ShotMode, Style};
 use std::collections::HashMap;
 
 /// The generator with which the choices of each example are put in order.
 const CHOICE_SEED: u32 = super::REFERENCE_SEED;
 
-/// Where the solved examples of a prompt come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ShotMode {
-    /// New ones for each question, as the reference draws them.
-    Fresh,
-    /// One set for all questions of the leaf, none of which is asked; fewer shots are the first of more. Prompts share
-    /// their beginning, which makes them cheap.
-    Fixed,
-}
-
-impl std::fmt::Display for ShotMode {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            ShotMode::Fresh => "fresh",
-            ShotMode::Fixed => "fixed",
-        })
-    }
-}
+/// Longest generated answer, in tokens.
+const MAX_ANSWER: usize = 256;
 
 /// A question with all that BIG-bench's metrics need.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +20,7 @@ pub struct Question {
     /// What the model reads.
     pub prompt: String,
     /// The choices with their scores in the file's order; empty without `target_scores`.
-    pub choices: Vec<Candidate>,
+    pub choices: Vec<Choice>,
     /// Right answers for a generated text; without `target` in the file, the best choice.
     pub targets: Vec<String>,
 }
@@ -63,7 +48,8 @@ enum Draws {
 
 impl Leaf {
     /// The questions with `shots` solved examples each, all of them or `limit`. With [`ShotMode::Fresh`] and the seed 42
-    /// ([`REFERENCE_SEED`](super::REFERENCE_SEED)) they are the reference's, byte for byte and in its order.
+    /// ([`REFERENCE_SEED`](super::REFERENCE_SEED)) they are the reference's, byte for byte and in its order. With
+    /// [`ShotMode::Fixed`] the solved examples are never asked; fewer shots are the first of more.
     ///
     /// # Errors
     /// [`Error::File`] if there are not enough different examples.
@@ -104,6 +90,58 @@ impl Leaf {
         queue.truncate(limit);
         queue.reverse();
         Ok(Questions { leaf: self, shots, queue, draws })
+    }
+
+    /// What is asked of a model: [`questions`](Self::questions) with candidates for the metrics of the leaf. The right
+    /// answers to open questions are scored too.
+    ///
+    /// # Errors
+    /// As for [`questions`](Self::questions).
+    pub fn question_set(
+        &self,
+        shots: u32,
+        mode: ShotMode,
+        seed: u32,
+        limit: Option<usize>,
+    ) -> Result<QuestionSet, Error> {
+        let graded = self.asks_for(Kind::Choices);
+        let generate = self.asks_for(Kind::Generation).then(|| self.generate());
+        let open = generate.is_some() || self.asks_for(Kind::Targets);
+        let question = |question: Question| {
+            let choices = question.choices.into_iter().filter(|_| graded);
+            let targets = question.targets.into_iter().filter(|_| open);
+            crate::Question {
+                number: question.example as u32,
+                prompt: question.prompt.into(),
+                candidates: choices
+                    .map(|choice| Candidate::choice(choice.text, choice.score))
+                    .chain(targets.map(Candidate::target))
+                    .collect(),
+                generate: generate.clone(),
+            }
+        };
+        let (task, subtask) = self.name.split_once(':').unwrap_or((&self.name, ""));
+        Ok(QuestionSet {
+            family: super::FAMILY.into(),
+            task: task.into(),
+            subtask: subtask.into(),
+            style: Style::Direct,
+            shots,
+            shot_mode: mode,
+            shot_seed: seed.into(),
+            chance: self.chance().filter(|_| graded).unwrap_or(0.0),
+            questions: self.questions(shots, mode, seed, limit)?.map(question).collect(),
+        })
+    }
+
+    /// As long as the longest right answer (a token is at least a byte), or as long as may be where an expression looks
+    /// for the answer in a longer text.
+    fn generate(&self) -> Generate {
+        let longest = self.examples.iter().flat_map(|e| &e.targets).map(String::len).max().unwrap_or(1);
+        let searched = self.extract.regex.as_deref().is_some_and(|regex| regex != super::leaf::DEFAULT_REGEX);
+        let max_tokens = if searched { MAX_ANSWER } else { longest.clamp(1, MAX_ANSWER) };
+        let stop = self.extract.stop.iter().cloned().collect();
+        Generate { max_tokens, stop, keep_stop: true, temperature: None }
     }
 
     /// The mean score of a choice drawn uniformly for each example; `None` without choices.
@@ -155,7 +193,7 @@ fn without_nuls(text: &str) -> &str {
 }
 
 /// The mean score of a choice drawn uniformly.
-pub(super) fn guess(choices: &[Candidate]) -> f64 {
+pub(super) fn guess(choices: &[Choice]) -> f64 {
     choices.iter().map(|c| c.score).sum::<f64>() / choices.len() as f64
 }
 

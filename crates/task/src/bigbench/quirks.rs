@@ -1,8 +1,8 @@
 //! What is odd in a leaf, and what the reference, and so Saltus, makes of it.
 
+use super::leaf::Choice;
 use super::leaf::{Example, Leaf};
 use super::metric::{Kind, Metric};
-use crate::Candidate;
 
 /// Something odd, harmless or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,10 +63,10 @@ impl Leaf {
 
     fn quirks_of_choices(&self) -> Vec<Quirk> {
         let graded = self.asks_for(Kind::Choices);
-        let count = |odd: &dyn Fn(&[Candidate]) -> bool| {
+        let count = |odd: &dyn Fn(&[Choice]) -> bool| {
             self.examples.iter().filter(|e| graded && e.choices.as_deref().is_some_and(odd)).count()
         };
-        let most = |choices: &[Candidate]| choices.iter().map(|c| c.score).fold(f64::MIN, f64::max);
+        let most = |choices: &[Choice]| choices.iter().map(|c| c.score).fold(f64::MIN, f64::max);
         vec![
             quirk("soft scores", count(&|c| c.iter().any(|c| c.score != 0.0 && c.score != 1.0)), "not all are 0 or 1"),
             quirk(

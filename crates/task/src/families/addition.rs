@@ -1,6 +1,6 @@
 //! Addition: `P438+253=0691`, and reversed, least significant digit first, `R834+352=1960`.
 
-use super::{direct, open};
+use super::open;
 use crate::draw::{Split, digit, ensure, ensure_held_out};
 use crate::{Error, QuestionSet, Segment};
 use rand::Rng;
@@ -74,7 +74,7 @@ impl World {
         };
         let task = format!("{}-digit {order}", self.digits);
         // The leading digit of a sum is 0 or 1, but blind guessing does not know that.
-        vec![direct(NAME, task, 0.1f64.powi(length as i32), questions.collect())]
+        vec![QuestionSet::direct(NAME, task, 0.1f64.powi(length as i32), questions)]
     }
 
     /// An item is the pair (a, b) as a * base + b.

@@ -62,9 +62,8 @@ impl World {
             let numbers = numbers(range, item);
             open(self.prompt(numbers), self.answer(numbers))
         });
-        let (family, task, style) = (NAME.to_owned(), format!("numbers {range}"), self.style);
         let chance = 0.1f64.powi(self.answer([range.min; 4]).len() as i32);
-        QuestionSet { family, task, style, shots: 0, chance, questions: questions.collect() }
+        QuestionSet { style: self.style, ..QuestionSet::direct(NAME, format!("numbers {range}"), chance, questions) }
     }
 
     fn longest_answer(&self, range: Span) -> usize {

@@ -1,6 +1,6 @@
 //! Copying: `Ceywnb|eywnb`. The length varies, or positions alone would solve it.
 
-use super::{Span, direct, open};
+use super::{Span, open};
 use crate::draw::{ensure, letter, shuffle_front};
 use crate::{Error, QuestionSet, Segment};
 use rand::{Rng, RngExt};
@@ -58,6 +58,6 @@ impl World {
         });
         let lengths = self.letters.min..=self.letters.max;
         let chance = lengths.clone().map(|n| 26f64.powi(-(n as i32))).sum::<f64>() / lengths.count() as f64;
-        vec![direct(NAME, format!("{} letters", self.letters), chance, questions.collect())]
+        vec![QuestionSet::direct(NAME, format!("{} letters", self.letters), chance, questions)]
     }
 }

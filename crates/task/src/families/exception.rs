@@ -1,7 +1,7 @@
 //! A rule against its exceptions: `Qa7c3f9?c3`, the digit of the asked name; but for some memorised pairs of (asked name,
 //! name after it) it is the *next* name's digit. Learning the rule makes the exceptions worse before they get better.
 
-use super::{among_digits, direct};
+use super::among_digits;
 use crate::draw::{digit, ensure, letter, shuffle_front};
 use crate::{Error, QuestionSet, Segment};
 use rand::{Rng, RngExt};
@@ -76,7 +76,7 @@ impl World {
                     let answer = self.prompt(exception, &mut rng, &mut prompt);
                     among_digits(prompt, answer.into(), 10)
                 };
-                direct(NAME, task, 0.1, (0..items).map(question).collect())
+                QuestionSet::direct(NAME, task, 0.1, (0..items).map(question))
             })
             .into()
     }

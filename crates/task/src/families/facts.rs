@@ -1,6 +1,6 @@
 //! Facts known by heart: `Kab=x`, a random letter for each key, common keys and rare ones.
 
-use super::{direct, open};
+use super::open;
 use crate::draw::{ensure, letter, shuffle_front, weighted, zipf};
 use crate::{Error, QuestionSet, Segment};
 use rand::distr::{Distribution, weighted::WeightedIndex};
@@ -66,9 +66,14 @@ impl World {
             questions.collect::<Vec<_>>()
         };
         let quarters: Vec<_> = (0..4).map(quarter).collect();
-        let mut sets = vec![direct(NAME, "all", 1.0 / 26.0, quarters.concat())];
+        let mut sets = vec![QuestionSet::direct(NAME, "all", 1.0 / 26.0, quarters.concat())];
         let names = ["most frequent quarter", "second quarter", "third quarter", "rarest quarter"];
-        sets.extend(names.into_iter().zip(quarters).map(|(name, questions)| direct(NAME, name, 1.0 / 26.0, questions)));
+        sets.extend(
+            names
+                .into_iter()
+                .zip(quarters)
+                .map(|(name, questions)| QuestionSet::direct(NAME, name, 1.0 / 26.0, questions)),
+        );
         sets
     }
 }

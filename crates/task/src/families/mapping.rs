@@ -3,7 +3,7 @@
 
 use super::among_digits;
 use crate::draw::{digit, ensure, letter, shuffle_front};
-use crate::{Error, QuestionSet, Segment, Style};
+use crate::{Error, QuestionSet, Segment, ShotMode};
 use rand::{Rng, RngExt};
 use saltus_random::Key;
 use serde::{Deserialize, Serialize};
@@ -77,14 +77,10 @@ impl World {
                 prompt.push(letter(asked.into()));
                 among_digits(prompt, image(asked).into(), self.symbols as u64)
             });
-            QuestionSet {
-                family: NAME.into(),
-                task: format!("{} permutations of {}", self.permutations.len(), self.symbols),
-                style: Style::Direct,
-                shots: shots as u32,
-                chance: 1.0 / self.symbols as f64,
-                questions: questions.collect(),
-            }
+            let task = format!("{} permutations of {}", self.permutations.len(), self.symbols);
+            // The pairs before the asked one are drawn for each question.
+            let (shots, shot_mode) = (shots as u32, ShotMode::Fresh);
+            QuestionSet { shots, shot_mode, ..QuestionSet::direct(NAME, task, 1.0 / self.symbols as f64, questions) }
         };
         (0..self.pairs).map(set).collect()
     }

@@ -76,8 +76,7 @@ impl World {
             Style::Direct => 0.1,
             Style::StepByStep => 0.1f64.powi(n as i32),
         };
-        let (family, task) = (NAME.to_owned(), format!("{n} numbers"));
-        QuestionSet { family, task, style: self.style, shots: 0, chance, questions: questions.collect() }
+        QuestionSet { style: self.style, ..QuestionSet::direct(NAME, format!("{n} numbers"), chance, questions) }
     }
 
     fn prompt(&self, n: u32, item: u64, out: &mut String) {

@@ -1,9 +1,9 @@
 //! Text of a made-up language, `Ttuyya bqvln ...`: a lexicon with Zipf frequencies and habits of succession. Its entropy
 //! is known, so the loss that no model can beat is known.
 
-use super::{Span, direct};
+use super::Span;
 use crate::draw::{ensure, letter, shuffle_front, weighted, zipf};
-use crate::{Candidate, Error, Question, QuestionSet, Segment};
+use crate::{Candidate, Error, QuestionSet, Segment};
 use rand::distr::{Distribution, weighted::WeightedIndex};
 use rand::{Rng, RngExt};
 use saltus_random::Key;
@@ -93,10 +93,9 @@ impl World {
             segment.clear();
             self.write(&mut rng, &mut segment);
             let (prompt, rest) = segment.text.split_at(1);
-            let candidates = vec![Candidate { text: rest.into(), score: 1.0 }];
-            Question { prompt: prompt.into(), candidates, generate: None }
+            (prompt.into(), vec![Candidate::target(rest)], None)
         });
-        vec![direct(NAME, "held-out", 0.0, questions.collect())]
+        vec![QuestionSet::direct(NAME, "held-out", 0.0, questions)]
     }
 
     /// Nats per character: the words' entropy over the expected number of characters, each word with the space or

@@ -122,7 +122,7 @@ fn bigbench_example(node: &Node<'_>) -> Result<(bool, Example), Error> {
         let mut candidates = Vec::new();
         for (choice, score) in scores.members(EXAMPLE)? {
             let score_value = score.number("give each choice a number: 1 right, 0 wrong, or between")?;
-            candidates.push(Candidate { text: scores.limited(choice)?.into(), score: score_value });
+            candidates.push(Candidate::choice(scores.limited(choice)?, score_value));
         }
         let example = Example { input, candidates };
         return checked_choices(&scores, example).map(|example| (true, example));
@@ -180,7 +180,7 @@ fn line_example(node: &Node<'_>) -> Result<(bool, Example), Error> {
         return Err(answer.error(format!("{} is none of the {} choices", kind(answer.value), texts.len()), remedy));
     };
     let score = |i| f64::from(u8::from(i == right));
-    let candidates = texts.into_iter().enumerate().map(|(i, text)| Candidate { text, score: score(i) }).collect();
+    let candidates = texts.into_iter().enumerate().map(|(i, text)| Candidate::choice(text, score(i))).collect();
     checked_choices(&choices, Example { input, candidates }).map(|example| (true, example))
 }
 
@@ -199,7 +199,7 @@ fn open_target(node: &Node<'_>) -> Result<Candidate, Error> {
     if text.is_empty() {
         return Err(node.error("an empty text", "write the right answer: an empty one cannot be scored"));
     }
-    Ok(Candidate { text: text.into(), score: 1.0 })
+    Ok(Candidate::target(text))
 }
 
 fn checked_choices(node: &Node<'_>, example: Example) -> Result<Example, Error> {

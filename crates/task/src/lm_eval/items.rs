@@ -11,7 +11,7 @@ use super::{
     template::variables,
     value::{self, Value, is_space},
 };
-use crate::Error;
+use crate::{Candidate, Error, Generate, Question, QuestionSet, Role, ShotMode, Style};
 use draw::Draw;
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -21,31 +21,14 @@ use std::{
 /// All texts of a set of questions together; more are refused: 4 GiB.
 const MAX_BYTES: usize = 4 << 30;
 
-/// How shots are drawn: a named variable of every record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ShotMode {
-    /// New shots for each question, drawn in turn by one generator: lm-evaluation-harness's default sampler.
-    Fresh,
-    /// The same shots for all questions: the first ones of the split (`sampler: first_n`), or of an order drawn by the
-    /// seed. A question that is itself among the shots gets the next one instead.
-    Fixed,
-}
-
-impl std::fmt::Display for ShotMode {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            ShotMode::Fresh => "fresh",
-            ShotMode::Fixed => "fixed",
-        })
-    }
-}
-
 /// Which shots are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shots {
     /// How many; as many as the task says (else none) without.
     pub count: Option<u32>,
-    /// How they are drawn; as the task's sampler does it without.
+    /// How they are drawn: [`ShotMode::Fresh`] in turn by one generator, lm-evaluation-harness's default sampler;
+    /// [`ShotMode::Fixed`] the first ones of the split (`sampler: first_n`), or of an order drawn by the seed, a question
+    /// that is itself among them getting the next one instead. As the task's sampler does it without.
     pub mode: Option<ShotMode>,
     /// Seed of the draws, [`FEWSHOT_SEED`](super::FEWSHOT_SEED) in lm-evaluation-harness.
     pub seed: u64,
@@ -115,6 +98,85 @@ pub struct Items {
     pub mode: ShotMode,
     /// The questions, in the order of the split.
     pub items: Vec<Item>,
+}
+
+impl Items {
+    /// What is asked of a model for these items of `task`, whose shots were drawn by `seed`. The right answers to open
+    /// questions are scored too, behind the delimiter that shots have.
+    pub fn question_set(self, task: &Task, seed: u64) -> QuestionSet {
+        let questions: Vec<Question> = self.items.into_iter().map(|item| item.question(task)).collect();
+        let chance = |question: &Question| {
+            let scores = question.candidates.iter().filter(|c| c.role == Role::Choice).map(|c| c.score);
+            scores.clone().sum::<f64>() / scores.count().max(1) as f64
+        };
+        QuestionSet {
+            family: super::FAMILY.into(),
+            task: task.name().into(),
+            subtask: String::new(),
+            style: Style::Direct,
+            shots: self.shots,
+            shot_mode: self.mode,
+            shot_seed: seed,
+            chance: questions.iter().map(chance).sum::<f64>() / questions.len().max(1) as f64,
+            questions,
+        }
+    }
+}
+
+impl Item {
+    fn question(self, task: &Task) -> Question {
+        let number = self.document as u32;
+        let (prompt, candidates) = match self.ask {
+            Ask::Choices { requests, choices, unconditional } => {
+                let prompt = requests.first().map_or_else(|| "".into(), |request| request.context.clone());
+                let right = |place: usize| match &self.gold {
+                    Gold::Choice(right) => *right == Some(place),
+                    Gold::Choices(right) => right.contains(&Some(place)),
+                    _ => false,
+                };
+                let candidate = |role, place, request: Request, answer: String| Candidate {
+                    role,
+                    context: Some(request.context).filter(|context| *context != prompt),
+                    answer: Some(answer).filter(|answer| *answer != request.continuation),
+                    text: request.continuation,
+                    score: f64::from(u8::from(right(place))),
+                };
+                let numbered = |requests: Vec<Request>| requests.into_iter().zip(choices.clone()).enumerate();
+                let asked = numbered(requests).map(|(i, (r, answer))| candidate(Role::Choice, i, r, answer));
+                let alone =
+                    numbered(unconditional).map(|(i, (r, answer))| candidate(Role::Unconditional, i, r, answer));
+                let candidates = asked.chain(alone).collect();
+                (prompt, candidates)
+            }
+            Ask::Loglikelihood(request) => (request.context, vec![Candidate::target(request.continuation)]),
+            Ask::Rolling(text) => ("".into(), vec![Candidate { role: Role::Text, ..Candidate::target(text) }]),
+            Ask::Generate(context) => {
+                let targets = match self.gold {
+                    Gold::Text(text) => vec![text],
+                    Gold::Texts(texts) => texts,
+                    _ => Vec::new(),
+                };
+                let delimiter = if context.ends_with(is_space) { "" } else { &*task.target_delimiter };
+                let target = |text: String| Candidate {
+                    text: format!("{delimiter}{text}"),
+                    answer: Some(text).filter(|_| !delimiter.is_empty()),
+                    ..Candidate::target("")
+                };
+                let candidates = targets.into_iter().map(target).collect();
+                (context, candidates)
+            }
+        };
+        let generate = match &task.output {
+            Output::Generate(how) => Some(Generate {
+                max_tokens: how.max_tokens,
+                stop: how.until.clone(),
+                keep_stop: false,
+                temperature: how.temperature,
+            }),
+            _ => None,
+        };
+        Question { number, prompt, candidates, generate }
+    }
 }
 
 /// A task with its data.

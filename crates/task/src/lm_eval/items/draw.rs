@@ -1,8 +1,8 @@
 //! Which examples are the shots of which question.
 
-use super::{Open, ShotMode};
+use super::Open;
 use crate::{
-    Error,
+    Error, ShotMode,
     lm_eval::{data::Split, file_error, python_random::PythonRandom, value::Value},
 };
 
