@@ -1,4 +1,4 @@
-//! Means, variances and standard errors: plain, clustered, paired and crossed (seeds x items).
+//! Means, variances and standard errors: plain, clustered and crossed (seeds x items).
 
 /// Arithmetic mean; NaN for no values.
 pub fn mean(x: &[f64]) -> f64 {
@@ -33,36 +33,61 @@ pub fn quantile(x: &[f64], p: f64) -> f64 {
     sorted[below] + share * (sorted[above] - sorted[below])
 }
 
-/// Standard error of the mean of `scores` whose errors are shared within clusters, with the small-sample factor:
-/// sqrt(C/(C-1) sum_c (sum_(i in c) (s_i - mean))^2) / n (Miller 2024, arXiv 2411.00640, equation 4).
-///
-/// `cluster[i]` is the cluster of score i, in 0..C. 0 for fewer than two clusters.
-///
-/// # Panics
-/// If the lengths differ.
-pub fn clustered_se(scores: &[f64], cluster: &[usize]) -> f64 {
-    assert_eq!(scores.len(), cluster.len(), "one cluster for each score");
-    let clusters = cluster.iter().max().map_or(0, |c| c + 1);
-    if clusters < 2 {
-        return 0.0;
-    }
-    let centre = mean(scores);
-    let mut sums = vec![0.0; clusters];
-    for (s, &c) in scores.iter().zip(cluster) {
-        sums[c] += s - centre;
-    }
-    let total: f64 = sums.iter().map(|s| s * s).sum();
-    (clusters as f64 / (clusters - 1) as f64 * total).sqrt() / scores.len() as f64
+/// Standard error of a mean, with how well it is known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StandardError {
+    /// The standard error, in the unit of the scores.
+    pub value: f64,
+    /// Degrees of freedom for Student's t: clusters - 1 if they are equal in size, fewer if not.
+    pub dof: f64,
+    /// Kish's effective number of clusters, n^2 / sum_c m_c^2: the number of clusters if they are equal in size, of scores
+    /// if each stands alone.
+    pub units: f64,
 }
 
-/// Standard error of the mean difference of paired scores, sqrt(Var(a - b) / n) (arXiv 2411.00640).
+/// Standard error of the mean of `scores`; `clusters[i]` says with which others score i shares its error (a passage, a
+/// parent), `None` that each stands alone. `None` for fewer than two clusters: nothing shows their spread.
+///
+/// It is sqrt(sum_c S_c^2 / (1 - m_c/n)) / n with S_c the sum of deviations from the mean in a cluster of m_c scores: for
+/// equal clusters that of Miller (2024, arXiv 2411.00640, equation 4) with its factor C/(C-1), for unequal ones the
+/// bias-reduced form of Bell & McCaffrey (2002), with their degrees of freedom. A clustered error below the plain one is
+/// not believed: with few clusters that is mostly luck, so the greater of the two is given.
 ///
 /// # Panics
-/// If the lengths differ.
-pub fn paired_se(a: &[f64], b: &[f64]) -> f64 {
-    assert_eq!(a.len(), b.len(), "paired scores come in pairs");
-    let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
-    (variance(&differences) / differences.len() as f64).sqrt()
+/// If the lengths differ or a score is not finite.
+pub fn standard_error(scores: &[f64], clusters: Option<&[u32]>) -> Option<StandardError> {
+    assert!(scores.iter().all(|s| s.is_finite()), "a missing score is to be left out, not to be averaged");
+    let n = scores.len() as f64;
+    let sums = cluster_sums(scores, clusters);
+    if sums.len() < 2 {
+        return None;
+    }
+    let (mut total, mut squares, mut tails, mut tail_squares) = (0.0, 0.0, 0.0, 0.0);
+    for &(sum, size) in &sums {
+        let share = size / n;
+        let tail = share * share / (1.0 - share);
+        total += sum * sum / (1.0 - share);
+        squares += share * share;
+        tails += tail;
+        tail_squares += tail * tail;
+    }
+    let plain = (variance(scores) / n).sqrt();
+    let value = if sums.len() < scores.len() { plain.max(total.sqrt() / n) } else { plain };
+    let dof = 1.0 / (squares + tails * tails - tail_squares);
+    Some(StandardError { value, dof, units: 1.0 / squares })
+}
+
+/// Sum of deviations from the overall mean and number of scores of each cluster, by rising label.
+fn cluster_sums(scores: &[f64], clusters: Option<&[u32]>) -> Vec<(f64, f64)> {
+    let centre = mean(scores);
+    let Some(clusters) = clusters else {
+        return scores.iter().map(|s| (s - centre, 1.0)).collect();
+    };
+    assert_eq!(scores.len(), clusters.len(), "one cluster for each score");
+    let mut labelled: Vec<(u32, f64)> = clusters.iter().copied().zip(scores.iter().map(|s| s - centre)).collect();
+    labelled.sort_by_key(|l| l.0);
+    let sum = |cluster: &[(u32, f64)]| (cluster.iter().map(|l| l.1).sum(), cluster.len() as f64);
+    labelled.chunk_by(|a, b| a.0 == b.0).map(sum).collect()
 }
 
 /// Spread of a table of scores, seeds x items, in which every seed answers the same items.
@@ -137,18 +162,32 @@ mod tests {
     #[test]
     fn clustering_by_pairs_of_twins_halves_the_information() {
         let scores = [1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0];
-        let alone: Vec<usize> = (0..8).collect();
-        assert!((clustered_se(&scores, &alone) - (variance(&scores) / 8.0).sqrt()).abs() < 1e-12);
+        let plain = standard_error(&scores, None).expect("eight scores");
+        assert!((plain.value - (variance(&scores) / 8.0).sqrt()).abs() < 1e-12);
+        assert!((plain.dof - 7.0).abs() < 1e-9 && (plain.units - 8.0).abs() < 1e-9);
         let twins: Vec<f64> = scores.iter().flat_map(|s| [*s, *s]).collect();
-        let pairs: Vec<usize> = (0..16).map(|i| i / 2).collect();
-        assert!((clustered_se(&twins, &pairs) - clustered_se(&scores, &alone)).abs() < 1e-12);
+        // Labels are names, not indices.
+        let pairs: Vec<u32> = (0..16).map(|i| 900 - 7 * (i / 2)).collect();
+        let clustered = standard_error(&twins, Some(&pairs)).expect("eight pairs");
+        assert!((clustered.value - plain.value).abs() < 1e-12);
+        assert!((clustered.dof - 7.0).abs() < 1e-9 && (clustered.units - 8.0).abs() < 1e-9);
     }
 
     #[test]
-    fn pairing_removes_what_is_shared() {
-        let a = [1.0, 5.0, 9.0];
-        assert_eq!(paired_se(&a, &[0.0, 4.0, 8.0]), 0.0);
-        assert!((paired_se(&a, &[1.0, 4.0, 7.0]) - (1.0f64 / 3.0).sqrt()).abs() < 1e-12);
+    fn a_cluster_that_holds_most_leaves_few_degrees_of_freedom() {
+        let scores: Vec<f64> = (0..100).map(|i| f64::from(i % 3)).collect();
+        let unequal: Vec<u32> = (0..100).map(|i| if i < 90 { 0 } else { i }).collect();
+        let found = standard_error(&scores, Some(&unequal)).expect("eleven clusters");
+        assert!(found.dof < 1.5 && found.units < 1.5, "{found:?}");
+        assert_eq!(standard_error(&scores, Some(&[5; 100])), None);
+        assert_eq!(standard_error(&[1.0], None), None);
+    }
+
+    #[test]
+    fn clusters_that_happen_to_agree_do_not_make_the_error_vanish() {
+        let scores = [0.0, 1.0, 0.0, 1.0];
+        let found = standard_error(&scores, Some(&[0, 0, 1, 1])).expect("two clusters");
+        assert!((found.value - (variance(&scores) / 4.0).sqrt()).abs() < 1e-12);
     }
 
     #[test]
