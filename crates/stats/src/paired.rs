@@ -26,10 +26,10 @@ pub struct Paired {
 /// arXiv 2411.00640, section 4).
 ///
 /// - Scores at one end or the other of the range (right or wrong): one item on which b is better and one on which it is
-///   worse are added before the interval is taken, whole clusters of mean size if there are clusters (Bonett & Price 2012,
-///   whose interval this is without clusters, with t for the normal). So the interval has a width even where no pair
-///   differs. Without clusters the test is [`mcnemar`]'s, else that of t; as test and interval are made differently they
-///   may disagree by a hair where p is near 1 - level.
+///   worse are added before the interval is taken (Bonett & Price 2012, whose interval this is, with t for the normal), so
+///   that it has a width even where no pair differs. With clusters each is added as often as the design effect says that
+///   a cluster repeats itself, or as a cluster has items if no pair differs. Without clusters the test is [`mcnemar`]'s,
+///   else that of t; as the former and the interval are made differently they may disagree by a hair.
 /// - Other scores: [`score_interval`] of the differences, and the t test. If all differ by the same amount, which
 ///   leaves no spread, the sign test over clusters.
 ///
@@ -70,7 +70,9 @@ fn right_or_wrong(
     names.sort_unstable();
     names.dedup();
     let mut labels: Vec<u32> = labels.iter().map(|l| 2 + names.partition_point(|x| x < l) as u32).collect();
-    let size = (n as f64 / names.len() as f64).round() as usize;
+    let plain = standard_error(differences, None)?.value;
+    let copies = if plain > 0.0 { (seen.value / plain).powi(2) } else { n as f64 / names.len() as f64 };
+    let size = copies.round() as usize;
     let mut all = differences.to_vec();
     for (label, added) in [(0, width), (1, -width)] {
         all.extend(std::iter::repeat_n(added, size));
