@@ -33,6 +33,11 @@ pub struct Paired {
 /// - Other scores: [`score_interval`] of the differences, and the t test. If all differ by the same amount, which
 ///   leaves no spread, the sign test over clusters.
 ///
+/// Measured (`--example coverage`, 4,000 samples a cell, 10 to 1,000 items, of which .02, .1 or .3 differ, clusters as for
+/// [`score_interval`]): equal models are told apart at .05 in at most .054 of samples, of 1,000 items with .3 differing in
+/// .037-.052; with few clusters or few that differ hardly ever. The intervals cover .937 to 1 of true differences, but .87
+/// in one of 90 cells: ten clusters of 20, correlation .3, one item in ten differing and nine of ten of these to one side.
+///
 /// `None` where nothing can be said: fewer than two items or clusters, or equal differences without a range.
 ///
 /// # Panics
@@ -64,14 +69,15 @@ fn right_or_wrong(
     assert!(0.0 < level && level < 1.0, "a level in (0, 1), not {level}");
     let seen = standard_error(differences, clusters)?;
     let (n, width) = (differences.len(), high - low);
-    let labels = clusters.map_or_else(|| (0..n as u32).collect(), <[u32]>::to_vec);
-    // Relabelled from 2 on, so that 0 and 1 are free for the added clusters.
-    let mut names = labels.clone();
-    names.sort_unstable();
-    names.dedup();
-    let mut labels: Vec<u32> = labels.iter().map(|l| 2 + names.partition_point(|x| x < l) as u32).collect();
+    let names = clusters.map_or_else(|| (0..n as u32).collect(), <[u32]>::to_vec);
+    let mut sorted = names.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    // Relabelled from 2 on, so that 0 and 1 are free for what is added.
+    let mut labels: Vec<u32> = names.iter().map(|l| 2 + sorted.partition_point(|x| x < l) as u32).collect();
     let plain = standard_error(differences, None)?.value;
-    let copies = if plain > 0.0 { (seen.value / plain).powi(2) } else { n as f64 / names.len() as f64 };
+    let whole = n as f64 / sorted.len() as f64;
+    let copies = if plain > 0.0 { (seen.value / plain).powi(2).min(whole) } else { whole };
     let size = copies.round() as usize;
     let mut all = differences.to_vec();
     for (label, added) in [(0, width), (1, -width)] {
@@ -108,7 +114,9 @@ fn graded(
 /// McNemar's test (1947) that as many items are `better` as `worse`, from the binomial distribution of the `better` among
 /// those that differ: the two-sided mid-p-value, 1 where they are equal in number.
 ///
-/// The exact p-value counts the outcome seen in full, the mid-p-value half.
+/// The exact p-value counts the outcome seen in full, the mid-p-value half. By enumeration over 5 to 300 items,
+/// of which each differs with chance q up to .5, mid-p at .05 rejects equality in at most .0497 of cases, exact in .020 (16
+/// items) to .041 (300): power thrown away. Where nearly all of a few items differ, mid-p may reject up to .077 (16 items).
 pub fn mcnemar(better: usize, worse: usize) -> f64 {
     let fewer = better.min(worse) as u64;
     if better == worse {

@@ -8,6 +8,9 @@ use crate::{StandardError, t_quantile};
 /// Miller 2024, arXiv 2411.00640, section 5, with t for the normal; Card et al. 2020, arXiv 2010.06595, on why to print
 /// it: a difference below it that was not found has not been refuted.
 ///
+/// Measured (`--example coverage`): for power .8 the effect is found in .77-.82 of comparisons of 1,000 items, .77-.88 of
+/// 200, but .69 with ten clusters of 20 and correlation .3, whose spread so few clusters show badly.
+///
 /// # Panics
 /// If `level` or `power` is not in (0, 1).
 pub fn minimum_detectable_effect(se: StandardError, level: f64, power: f64) -> f64 {

@@ -16,6 +16,18 @@ use crate::{Interval, mean, normal_quantile, standard_error, t_quantile, wilson}
 ///   Wilson's interval if the scores lie at an end, and never of width zero.
 /// - Unbounded: mean +- t se.
 ///
+/// Measured (`--example coverage`: 4,000 samples a cell, p in {.02, .3, .5, .98}, clusters of 1, 5 and 20 with
+/// intra-cluster correlation 0 and .3), 95% intervals cover
+///
+/// | | n = 10 | 50 | 200 | 1000 |
+/// |---|---|---|---|---|
+/// | each alone | .922-.986 | .920-.951 | .937-.944 | .941-.953 |
+/// | clusters of 5 | 1 | .950-.989 | .956-.979 | .938-.957 |
+/// | clusters of 20 | none given | .987-1 | .957-.985 | .948-.963, but .87 at p .02 and .98 with correlation .3 |
+///
+/// Few clusters are paid for with wide intervals. The exception stays: where successes (or failures) are rare and come in
+/// clumps, a sample has too few clumps to show how they spread.
+///
 /// `None` where nothing can be said: fewer than two items or clusters, or equal scores without a range.
 ///
 /// # Panics
