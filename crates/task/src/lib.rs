@@ -10,6 +10,7 @@ mod families;
 mod file;
 mod identity;
 pub mod lm_eval;
+mod mersenne_twister;
 
 pub use families::addition::{Addition, Order};
 pub use families::arithmetic::Arithmetic;

@@ -1,77 +1,23 @@
 //! Python's `random.Random(seed).sample`, number for number: the few-shot draws of lm-evaluation-harness.
 
-/// Words of the generator's state.
-const N: usize = 624;
-const M: usize = 397;
+use crate::mersenne_twister::MersenneTwister;
 
-/// The Mersenne Twister MT19937 (Matsumoto and Nishimura 1998), seeded and read as CPython's `random.Random` does.
+/// The Mersenne Twister, seeded and read as CPython's `random.Random` does.
 #[derive(Clone, Debug)]
-pub(crate) struct PythonRandom {
-    state: [u32; N],
-    next: usize,
-}
+pub(crate) struct PythonRandom(MersenneTwister);
 
 impl PythonRandom {
     /// `random.Random(seed)` for an integer: its 32-bit words, lowest first, go through `init_by_array`.
     pub(crate) fn new(seed: u64) -> Self {
-        let (low, high) = (seed as u32, (seed >> 32) as u32);
-        let mut random = Self { state: from_number(19_650_218), next: N };
-        let words = [low, high];
-        random.init_by_array(&words[..if high == 0 { 1 } else { 2 }]);
-        random
-    }
-
-    fn init_by_array(&mut self, key: &[u32]) {
-        let state = &mut self.state;
-        let (mut i, mut j) = (1, 0);
-        for _ in 0..N.max(key.len()) {
-            let mixed = (state[i - 1] ^ (state[i - 1] >> 30)).wrapping_mul(1_664_525);
-            state[i] = (state[i] ^ mixed).wrapping_add(key[j]).wrapping_add(j as u32);
-            j = (j + 1) % key.len();
-            i += 1;
-            if i == N {
-                state[0] = state[N - 1];
-                i = 1;
-            }
-        }
-        for _ in 1..N {
-            let mixed = (state[i - 1] ^ (state[i - 1] >> 30)).wrapping_mul(1_566_083_941);
-            state[i] = (state[i] ^ mixed).wrapping_sub(i as u32);
-            i += 1;
-            if i == N {
-                state[0] = state[N - 1];
-                i = 1;
-            }
-        }
-        state[0] = 1 << 31;
-    }
-
-    fn next_u32(&mut self) -> u32 {
-        if self.next == N {
-            self.twist();
-        }
-        let mut y = self.state[self.next];
-        self.next += 1;
-        y ^= y >> 11;
-        y ^= (y << 7) & 0x9d2c_5680;
-        y ^= (y << 15) & 0xefc6_0000;
-        y ^ (y >> 18)
-    }
-
-    fn twist(&mut self) {
-        for i in 0..N {
-            let y = (self.state[i] & (1 << 31)) | (self.state[(i + 1) % N] & ((1 << 31) - 1));
-            let odd = if y & 1 == 1 { 0x9908_b0df } else { 0 };
-            self.state[i] = self.state[(i + M) % N] ^ (y >> 1) ^ odd;
-        }
-        self.next = 0;
+        let words = [seed as u32, (seed >> 32) as u32];
+        Self(MersenneTwister::from_array(&words[..if words[1] == 0 { 1 } else { 2 }]))
     }
 
     /// A number below `n` (1 to 2^32 - 1), by `_randbelow_with_getrandbits`.
     fn below(&mut self, n: usize) -> usize {
         let bits = usize::BITS - n.leading_zeros();
         loop {
-            let drawn = (self.next_u32() >> (32 - bits)) as usize;
+            let drawn = (self.0.next_u32() >> (32 - bits)) as usize;
             if drawn < n {
                 return drawn;
             }
@@ -114,14 +60,6 @@ fn list_is_smaller(k: usize) -> usize {
     if k > 5 { above(k).saturating_add(21) } else { 21 }
 }
 
-fn from_number(seed: u32) -> [u32; N] {
-    let mut state = [seed; N];
-    for i in 1..N {
-        state[i] = (state[i - 1] ^ (state[i - 1] >> 30)).wrapping_mul(1_812_433_253).wrapping_add(i as u32);
-    }
-    state
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,7 +69,7 @@ mod tests {
     fn as_in_python() {
         let words = |seed, expect: [u32; 3]| {
             let mut random = PythonRandom::new(seed);
-            assert_eq!([(); 3].map(|()| random.next_u32()), expect, "seed {seed}");
+            assert_eq!([(); 3].map(|()| random.0.next_u32()), expect, "seed {seed}");
         };
         words(0, [3_626_764_237, 1_654_615_998, 3_255_389_356]);
         words(1234, [4_150_886_329, 3_342_196_574, 1_892_932_127]);
