@@ -11,6 +11,7 @@ mod file;
 mod identity;
 pub mod lm_eval;
 mod mersenne_twister;
+mod read;
 
 pub use families::addition::{Addition, Order};
 pub use families::arithmetic::Arithmetic;

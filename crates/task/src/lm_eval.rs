@@ -27,15 +27,10 @@ pub use suite::{Group, GroupMetric, Suite, read};
 pub use task::Task;
 pub use value::is_space;
 
-use crate::Error;
-use std::path::Path;
+use crate::read::file_error;
 
 /// The family of its question sets.
 pub const FAMILY: &str = "lm-eval";
 
 /// The seed of lm-evaluation-harness's draws of shots.
 pub const FEWSHOT_SEED: u64 = 1234;
-
-fn file_error(path: &Path, place: String, problem: impl Into<String>, remedy: impl Into<String>) -> Error {
-    Error::File { path: path.into(), place, problem: problem.into(), remedy: remedy.into() }
-}

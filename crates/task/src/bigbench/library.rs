@@ -1,6 +1,7 @@
 //! Where BIG-bench's tasks are: an unpacked tree, or the package's archive with a cache beside it.
 
 use super::leaf::{self, Leaf};
+use crate::read::{self, file_error};
 use crate::{Error, MAX_FILE_BYTES};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -70,11 +71,14 @@ impl Library {
     }
 
     fn archive(path: &Path, cache: &Path) -> Result<Self, Error> {
-        let identity = identity(path).map_err(|e| unreadable(path, &e))?;
+        let length = read::length(path)?;
+        let identity = identity(path, length).map_err(|e| unreadable(path, &e))?;
         let folder = cache.join(format!("bigbench-{identity}"));
         fs::create_dir_all(&folder).map_err(|e| unwritable(&folder, &e))?;
         let index = folder.join(INDEX);
-        if let Some(files) = fs::read(&index).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+        if let Some(files) =
+            read::read_bytes(&index, MAX_FILE_BYTES, "").ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        {
             return Ok(Library { folder, archive: Some(path.into()), files });
         }
         let mut files = BTreeMap::new();
@@ -226,9 +230,8 @@ fn write(path: &Path, content: &mut dyn Read) -> Result<(), Error> {
 }
 
 /// Changes when the archive does: its length and its two ends.
-fn identity(path: &Path) -> io::Result<String> {
+fn identity(path: &Path, length: u64) -> io::Result<String> {
     let mut file = File::open(path)?;
-    let length = file.metadata()?.len();
     let mut ends = Vec::new();
     file.by_ref().take(ENDS).read_to_end(&mut ends)?;
     file.seek(SeekFrom::Start(length.saturating_sub(ENDS)))?;
@@ -245,24 +248,13 @@ fn folders(path: &Path) -> Result<Vec<String>, Error> {
     Ok(entries.flatten().filter_map(folder).collect())
 }
 
-/// The text of a file of bounded size.
+/// The text of a `task.json`.
 pub(super) fn read_text(path: &Path) -> Result<String, Error> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|e| unreadable(path, &e))?;
-    // One byte more than allowed, so that a file that grows or has no size (a pipe) is caught too.
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        let problem = format!("the file is larger than {} MiB", MAX_FILE_BYTES >> 20);
-        return Err(error(path, problem, "split it into several tasks"));
-    }
-    String::from_utf8(bytes).map_err(|e| {
-        let problem = format!("not UTF-8 text (byte {} of the file)", e.utf8_error().valid_up_to());
-        error(path, problem, "save the file in UTF-8")
-    })
+    read::read_text(path, MAX_FILE_BYTES, "split it into several tasks")
 }
 
 fn error(path: &Path, problem: impl Into<String>, remedy: &str) -> Error {
-    Error::File { path: path.into(), place: String::new(), problem: problem.into(), remedy: remedy.into() }
+    file_error(path, String::new(), problem, remedy)
 }
 
 fn unreadable(path: &Path, e: &io::Error) -> Error {

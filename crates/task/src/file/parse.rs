@@ -2,10 +2,10 @@
 
 use super::json::{At, Node, kind, shorten};
 use super::{Example, MAX_EXAMPLES, MAX_FILE_BYTES, TaskFile, Template};
+use crate::read::{file_error, read_text};
 use crate::{Candidate, Error};
 use serde_json::Value;
 use std::collections::HashSet;
-use std::io::Read;
 use std::path::Path;
 
 const EXAMPLE: &str =
@@ -14,7 +14,7 @@ const LINE: &str =
     r#"write {"input": "2+2=", "target": "4"} or {"input": "2+2=", "choices": ["4", "5"], "answer": 0} on each line"#;
 
 pub(super) fn read(path: &Path) -> Result<TaskFile, Error> {
-    let text = read_text(path)?;
+    let text = read_text(path, MAX_FILE_BYTES, "split it into several tasks")?;
     let (name, template, examples) = match path.extension().is_some_and(|e| e == "jsonl") {
         true => (None, verbatim(), json_lines(path, &text)?),
         false => bigbench(path, &text)?,
@@ -30,29 +30,6 @@ fn file_name(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let folder = path.parent().and_then(Path::file_name).filter(|_| stem == "task");
     folder.map_or(stem.clone(), |f| f.to_string_lossy()).into_owned()
-}
-
-fn file_error(path: &Path, place: String, problem: impl Into<String>, remedy: impl Into<String>) -> Error {
-    Error::File { path: path.into(), place, problem: problem.into(), remedy: remedy.into() }
-}
-
-fn read_text(path: &Path) -> Result<String, Error> {
-    let cannot = |e: std::io::Error| {
-        file_error(path, String::new(), format!("cannot read it ({e})"), "check the path and the file's permissions")
-    };
-    let mut bytes = Vec::new();
-    // One byte more than allowed, so that a file that grows or has no size (a pipe) is caught too.
-    std::fs::File::open(path).and_then(|f| f.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)).map_err(cannot)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        let problem = format!("the file is larger than {} MiB", MAX_FILE_BYTES >> 20);
-        return Err(file_error(path, String::new(), problem, "split it into several tasks"));
-    }
-    String::from_utf8(bytes).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        let line = 1 + e.as_bytes()[..at].iter().filter(|&&b| b == b'\n').count();
-        let problem = format!("not UTF-8 text (byte {at} of the file)");
-        file_error(path, format!(", line {line}"), problem, "save the file in UTF-8")
-    })
 }
 
 /// Parses one JSON value; `line` is the line in a JSONL file, which serde_json does not know.

@@ -4,16 +4,21 @@ use super::{
     file_error,
     value::{self, Value},
 };
-use crate::{Error, MAX_EXAMPLES, MAX_FILE_BYTES, MAX_TEXT_BYTES};
+use crate::{
+    Error, MAX_EXAMPLES, MAX_FILE_BYTES, MAX_TEXT_BYTES,
+    read::{read_bytes, read_text},
+};
 use parquet::{
     file::reader::{FileReader, SerializedFileReader},
     record::{Field, Row},
 };
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use std::{collections::HashMap, io::Read, path::Path};
+use std::{collections::HashMap, path::Path};
 
 /// Values of all documents together; more are refused.
 const MAX_VALUES: usize = 50_000_000;
+/// What to do about a file that is too large.
+const TOO_LARGE: &str = "split it into several files";
 
 /// The kinds of data files, by `dataset_path`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,11 +50,10 @@ impl Split {
 pub(super) fn read(format: Format, paths: &[std::path::PathBuf], field: Option<&str>) -> Result<Split, Error> {
     let mut rows = Rows::default();
     for path in paths {
-        let bytes = read_bytes(path)?;
         match format {
-            Format::Json => json(path, &bytes, field, &mut rows)?,
-            Format::Csv { delimiter } => csv(path, &bytes, delimiter, &mut rows)?,
-            Format::Parquet => parquet(path, bytes, &mut rows)?,
+            Format::Json => json(path, &text(path)?, field, &mut rows)?,
+            Format::Csv { delimiter } => csv(path, &text(path)?, delimiter, &mut rows)?,
+            Format::Parquet => parquet(path, read_bytes(path, MAX_FILE_BYTES, TOO_LARGE)?, &mut rows)?,
         }
     }
     let mut split = rows.split;
@@ -65,17 +69,12 @@ pub(super) fn read(format: Format, paths: &[std::path::PathBuf], field: Option<&
     }
 }
 
-fn read_bytes(path: &Path) -> Result<Vec<u8>, Error> {
-    let cannot = |e: std::io::Error| {
-        file_error(path, String::new(), format!("cannot read it ({e})"), "check the path and the file's permissions")
-    };
-    let mut bytes = Vec::new();
-    std::fs::File::open(path).and_then(|f| f.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)).map_err(cannot)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        let problem = format!("the file is larger than {} MiB", MAX_FILE_BYTES >> 20);
-        return Err(file_error(path, String::new(), problem, "split it into several files"));
+fn text(path: &Path) -> Result<String, Error> {
+    let mut text = read_text(path, MAX_FILE_BYTES, TOO_LARGE)?;
+    if text.starts_with('\u{feff}') {
+        text.remove(0);
     }
-    Ok(bytes)
+    Ok(text)
 }
 
 /// Documents as they come in, with what they must not exceed.
@@ -136,8 +135,7 @@ fn size(value: &Value, fits: &mut impl FnMut(usize) -> bool) -> Option<usize> {
     }
 }
 
-fn json(path: &Path, bytes: &[u8], field: Option<&str>, rows: &mut Rows) -> Result<(), Error> {
-    let text = utf8(path, bytes)?;
+fn json(path: &Path, text: &str, field: Option<&str>, rows: &mut Rows) -> Result<(), Error> {
     let line_of = |offset: usize| 1 + text.as_bytes()[..offset.min(text.len())].iter().filter(|&&b| b == b'\n').count();
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
     let mut start = 0;
@@ -190,14 +188,6 @@ fn json(path: &Path, bytes: &[u8], field: Option<&str>, rows: &mut Rows) -> Resu
         }
     }
     Ok(())
-}
-
-fn utf8<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Error> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    std::str::from_utf8(bytes).map_err(|e| {
-        let line = 1 + bytes[..e.valid_up_to()].iter().filter(|&&b| b == b'\n').count();
-        file_error(path, format!(", line {line}"), "not UTF-8 text", "save the file in UTF-8, not compressed")
-    })
 }
 
 impl<'de> Deserialize<'de> for Value {
@@ -324,8 +314,7 @@ fn missing(cell: &str) -> bool {
     cell == "null" || MISSING.contains(&cell)
 }
 
-fn csv(path: &Path, bytes: &[u8], delimiter: u8, rows: &mut Rows) -> Result<(), Error> {
-    let text = utf8(path, bytes)?;
+fn csv(path: &Path, text: &str, delimiter: u8, rows: &mut Rows) -> Result<(), Error> {
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(text.as_bytes());
     let wrong = |e: csv::Error| file_error(path, String::new(), format!("not valid CSV ({e})"), "mend the file there");
     let header: Vec<String> = reader.headers().map_err(wrong)?.iter().map(str::to_owned).collect();

@@ -4,7 +4,7 @@ use super::{
     Task, file_error,
     yaml::{Data, Members, Node},
 };
-use crate::Error;
+use crate::{Error, read::read_text};
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
@@ -43,19 +43,7 @@ const KEYS: [(&str, &str); 11] = [
 /// # Errors
 /// [`Error::File`] with the line, as for lm-evaluation-harness's files.
 pub fn read(path: &Path) -> Result<Task, Error> {
-    let cannot = |e: std::io::Error| {
-        file_error(path, String::new(), format!("cannot read it ({e})"), "check the path and the file's permissions")
-    };
-    let size = std::fs::metadata(path).map_err(cannot)?.len();
-    if size > super::yaml::MAX_YAML_BYTES {
-        return Err(file_error(
-            path,
-            String::new(),
-            "the file is larger than 4 MiB",
-            "keep the data in files of their own",
-        ));
-    }
-    let text = std::fs::read_to_string(path).map_err(cannot)?;
+    let text = read_text(path, super::yaml::MAX_YAML_BYTES, "keep the data in files of their own")?;
     Task::new(path, members(path, &text)?)
 }
 

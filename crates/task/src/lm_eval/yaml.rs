@@ -1,11 +1,10 @@
 //! YAML as PyYAML reads it (1.1: `yes` is true, `1e3` a text), with the place of every value; `include` files merged.
 
 use super::file_error;
-use crate::Error;
+use crate::{Error, read::read_text};
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 use std::{
     collections::HashMap,
-    io::Read,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -115,20 +114,7 @@ fn read_including(path: &Path, seen: &mut Vec<PathBuf>) -> Result<Members, Error
 }
 
 fn read_alone(path: &Path) -> Result<Members, Error> {
-    let cannot = |e: std::io::Error| {
-        file_error(path, String::new(), format!("cannot read it ({e})"), "check the path and the file's permissions")
-    };
-    let mut bytes = Vec::new();
-    std::fs::File::open(path).and_then(|f| f.take(MAX_YAML_BYTES + 1).read_to_end(&mut bytes)).map_err(cannot)?;
-    if bytes.len() as u64 > MAX_YAML_BYTES {
-        let problem = format!("the file is larger than {} MiB", MAX_YAML_BYTES >> 20);
-        return Err(file_error(path, String::new(), problem, "keep the data in files of their own"));
-    }
-    let text = String::from_utf8(bytes).map_err(|e| {
-        let line = 1 + e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|&&b| b == b'\n').count();
-        file_error(path, format!(", line {line}"), "not UTF-8 text", "save the file in UTF-8")
-    })?;
-    parse(path, &text)
+    parse(path, &read_text(path, MAX_YAML_BYTES, "keep the data in files of their own")?)
 }
 
 /// Parses one document whose top level is a mapping.
