@@ -22,12 +22,13 @@ const ROOMS: &[(&str, &str)] = &[
     ("task", "lm"),
     ("corpus", "task lm"),
     ("train", "corpus transformer compute lm"),
-    ("eval", "lm task record"),
+    ("eval", "lm task record stats"),
+    ("benchmark", "lm record task eval stats"),
     ("emergence", "stats"),
     ("law", "stats"),
     ("report", ""),
     ("study", "lm record corpus transformer train task eval emergence law report stats"),
-    ("saltus", "study report checkpoint transformer lm"),
+    ("saltus", "study benchmark eval task record report checkpoint transformer lm"),
 ];
 
 /// Rooms that may not know the disk.

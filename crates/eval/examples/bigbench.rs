@@ -35,14 +35,14 @@ fn prompts(library: &str, cache: &str, first: usize, tasks: &[&str]) -> Result<(
         for index in 0..task.leaves().len() {
             let leaf = task.leaf(index)?;
             let hashes: Vec<Value> = (0..4).map(|shots| hash(&leaf, shots, first)).collect();
-            let (low, high) = leaf.range();
+            let grading = leaf.grading();
             println!(
                 "{}",
                 json!({
                     "task": name, "index": index, "name": leaf.name(), "examples": leaf.len(), "hashes": hashes,
-                    "metrics": leaf.metrics().iter().map(|m| m.name()).collect::<Vec<_>>(),
-                    "preferred": leaf.preferred_score(), "low": low, "high": high,
-                    "regex": leaf.extract().regex, "stop": leaf.extract().stop,
+                    "metrics": grading.metrics.iter().map(|m| m.name()).collect::<Vec<_>>(),
+                    "preferred": grading.preferred, "low": grading.low, "high": grading.high,
+                    "regex": grading.extract.regex, "stop": grading.extract.stop,
                     "quirks": leaf.quirks().iter().map(|q| json!([q.name, q.count])).collect::<Vec<_>>(),
                 })
             );

@@ -68,7 +68,7 @@ fn scored(task: &Task, answers: &Value) -> Result<Value, Box<dyn Error>> {
     let items = items(task, 0)?;
     let answers = answers.as_array().ok_or("no answers")?;
     let answers = items.iter().zip(answers).map(|(item, answer)| to_answer(item, answer)).collect::<Option<Vec<_>>>();
-    let scores = scores(task, &items, &answers.ok_or("answers of another kind")?)?;
+    let scores = scores(task.grading(), &items, &answers.ok_or("answers of another kind")?)?;
     let entry =
         |s: &saltus_eval::lm_eval::Score| (format!("{},{}", s.metric, s.filter), json!([s.value, s.standard_error]));
     Ok(Value::Object(scores.iter().map(entry).collect()))

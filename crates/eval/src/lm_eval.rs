@@ -3,13 +3,15 @@
 
 mod aggregate;
 mod filter;
+mod from_record;
 mod value;
 
 pub use aggregate::{group_score, mean_standard_error};
 pub use filter::filtered;
+pub(crate) use from_record::from_record;
 pub use value::Answer;
 
-use saltus_task::lm_eval::{Item, Task};
+use saltus_task::lm_eval::{Grading, Item};
 
 /// One number of a task, as lm-evaluation-harness reports it under `metric,filter`.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,13 +34,13 @@ pub struct Score {
 /// # Errors
 /// In words, where there are not as many answers as items, an answer is not of the item's kind or not finite, or a
 /// number does not exist (F1 of more than two classes).
-pub fn scores(task: &Task, items: &[Item], answers: &[Answer]) -> Result<Vec<Score>, String> {
+pub fn scores(grading: &Grading, items: &[Item], answers: &[Answer]) -> Result<Vec<Score>, String> {
     if items.is_empty() || items.len() != answers.len() {
         return Err(format!("{} answers to {} items: give one for each", answers.len(), items.len()));
     }
     let mut scores = Vec::new();
-    for filter in task.filters() {
-        for entry in task.metrics() {
+    for filter in &grading.filters {
+        for entry in &grading.metrics {
             let pairs = items.iter().zip(answers);
             let values = pairs.map(|(item, answer)| value::value(&entry.metric, filter, item, answer));
             let values = values.collect::<Result<Vec<_>, _>>()?;

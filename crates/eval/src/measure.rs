@@ -1,7 +1,7 @@
 //! A set of questions asked of one model: prompts to tokens, tokens to evidence, doubts to reasons.
 
 use crate::ask::ask;
-use crate::encode::{Encoded, Encoder, Encoding};
+use crate::encode::{Boundary, Encoded, Encoder, Encoding};
 use rayon::prelude::*;
 use saltus_lm::{
     self as lm, GenerateRequest, LanguageModel, PrefixTree, Sampling, Score, ScoreRequest, TokenId, Tokenizer,
@@ -28,61 +28,107 @@ pub enum Error {
     Model(lm::Error),
 }
 
-/// Asks `model` the questions `asked` of `set` (all, or a part of them) and returns one record for each, in order; `key`
-/// says which model it is.
-///
-/// All candidates of all questions are scored, and a continuation is generated where one is asked for. Requests go out
-/// in batches of at most 16,777,216 tokens (or one request), which bounds memory; records do not depend on the batches
-/// but for rounding.
-///
-/// A question that cannot be asked (it does not fit the context, has no tokens, or nothing to score) or whose answer
-/// cannot be trusted (lengths that do not match, log-probabilities that are no log-probabilities, unknown tokens)
-/// becomes [`Outcome::Unscored`] with the reason, and the others go on.
+/// Questions in the tokens of a model, ready to be asked.
+pub struct Prepared<'q> {
+    asked: &'q [Question],
+    encoded: Vec<Result<Encoded, String>>,
+    boundary: Boundary,
+}
+
+/// Asks `model` all questions of `set`: [`Prepared::measure`].
 ///
 /// # Errors
-/// [`Error::Incapable`] before anything is asked; [`Error::Model`] when the model itself fails.
+/// As there.
 pub fn measure(
     model: &dyn LanguageModel,
     key: &ModelKey,
     set: &QuestionSet,
-    asked: &[Question],
     encoding: Encoding,
 ) -> Result<Vec<Record>, Error> {
-    check_capabilities(model, set, asked)?;
-    let mut encoded = encode(model.tokenizer(), model.capabilities().context, asked, encoding);
-    let scores = score(model, asked, &mut encoded)?;
-    let generated = generate(model, asked, &mut encoded)?;
-    let outcomes =
-        encoded.into_iter().zip(scores).zip(generated).map(|((encoded, candidates), generated)| match encoded {
-            Ok(_) => Outcome::Scored { candidates, generated },
-            Err(reason) => Outcome::Unscored(reason),
+    Prepared::new(model, &set.questions, encoding).measure(model, key, set)
+}
+
+impl<'q> Prepared<'q> {
+    /// The questions in the tokens of `model`.
+    pub fn new(model: &dyn LanguageModel, asked: &'q [Question], encoding: Encoding) -> Self {
+        let encoder = Encoder { tokenizer: model.tokenizer(), context: model.capabilities().context, encoding };
+        let encoded = asked.par_iter().map(|question| encoder.question(question)).collect();
+        Self { asked, encoded, boundary: encoding.boundary }
+    }
+
+    /// Asks `model` the questions, which are all of `set` or a part of them, and returns one record for each, in order;
+    /// `key` says which model it is.
+    ///
+    /// All candidates of all questions are scored, and a continuation is generated where one is asked for. Requests go
+    /// out in batches of at most 16,777,216 tokens (or one request), which bounds memory; records do not depend on the
+    /// batches but for rounding.
+    ///
+    /// A question that cannot be asked (it does not fit the context, has no tokens, or nothing to score) or whose answer
+    /// cannot be trusted (lengths that do not match, log-probabilities that are no log-probabilities, unknown tokens)
+    /// becomes [`Outcome::Unscored`] with the reason, and the others go on.
+    ///
+    /// # Errors
+    /// [`Error::Incapable`] before anything is asked; [`Error::Model`] when the model itself fails.
+    pub fn measure(self, model: &dyn LanguageModel, key: &ModelKey, set: &QuestionSet) -> Result<Vec<Record>, Error> {
+        let Self { asked, mut encoded, boundary } = self;
+        check_capabilities(model, set, asked)?;
+        let scores = score(model, asked, &mut encoded)?;
+        let generated = generate(model, asked, &mut encoded)?;
+        let outcomes =
+            encoded.into_iter().zip(scores).zip(generated).map(|((encoded, candidates), generated)| match encoded {
+                Ok(_) => Outcome::Scored { candidates, generated },
+                Err(reason) => Outcome::Unscored(reason),
+            });
+        let records = outcomes.zip(asked).map(|(outcome, question)| Record {
+            model: key.clone(),
+            question: QuestionKey {
+                family: set.family.clone(),
+                task: set.task.clone(),
+                subtask: set.subtask.clone(),
+                style: set.style.to_string(),
+                shots: set.shots,
+                shot_mode: set.shot_mode.to_string(),
+                shot_seed: set.shot_seed,
+                boundary: boundary.name().to_owned(),
+                item: question.number,
+                cluster: question.cluster,
+                prompt: prompt_identity(&question.prompt),
+                chance: set.chance,
+            },
+            outcome,
         });
-    let records = outcomes.zip(asked).map(|(outcome, question)| Record {
-        model: key.clone(),
-        question: QuestionKey {
-            family: set.family.clone(),
-            task: set.task.clone(),
-            subtask: set.subtask.clone(),
-            style: set.style.to_string(),
-            shots: set.shots,
-            shot_mode: set.shot_mode.to_string(),
-            shot_seed: set.shot_seed,
-            boundary: encoding.boundary.name().to_owned(),
-            item: question.number,
-            prompt: prompt_identity(&question.prompt),
-            chance: set.chance,
-        },
-        outcome,
-    });
-    Ok(records.collect())
+        Ok(records.collect())
+    }
+
+    /// What asking them costs.
+    pub fn cost(&self) -> Cost {
+        let sound: Vec<(&Question, &Encoded)> =
+            self.asked.iter().zip(&self.encoded).filter_map(|(q, e)| Some((q, e.as_ref().ok()?))).collect();
+        // The last token of a continuation is predicted, not read.
+        let read = |r: &ScoreRequest| [&r.context, &r.continuation[..r.continuation.len() - 1]].concat();
+        let scored: Vec<Vec<TokenId>> =
+            sound.iter().flat_map(|(_, e)| e.candidates.iter().flatten()).map(read).collect();
+        let contexts: Vec<&[TokenId]> = sound.iter().filter_map(|(_, e)| e.generate.as_deref()).collect();
+        let tree = |sequences: &[&[TokenId]]| PrefixTree::new(sequences).tokens() as u64;
+        let tokens = |sequences: &[&[TokenId]]| sequences.iter().map(|s| s.len() as u64).sum::<u64>();
+        let scored: Vec<&[TokenId]> = scored.iter().map(Vec::as_slice).collect();
+        Cost {
+            least: tree(&scored) + tree(&contexts),
+            naive: tokens(&scored) + tokens(&contexts),
+            requests: (scored.len() + contexts.len()) as u64,
+            refused: (self.asked.len() - sound.len()) as u64,
+            generated_at_most: sound.iter().filter_map(|(q, _)| Some(q.generate.as_ref()?.max_tokens as u64)).sum(),
+        }
+    }
 }
 
 /// What asking some questions costs, in tokens that a model reads; generated tokens, which nobody knows beforehand, not
 /// among them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// With every distinct prefix read once, which is the least that is possible: what [`measure`] reads.
-    pub read: u64,
+    /// With every distinct prefix of the scored texts read once, and of the contexts of generation: the least that is
+    /// possible, and what is read.
+    pub least: u64,
     /// With one forward pass over context and continuation for each candidate, and over the context for each
     /// generation, as harnesses do it.
     pub naive: u64,
@@ -94,36 +140,14 @@ pub struct Cost {
     pub generated_at_most: u64,
 }
 
-/// What [`measure`] will read of `asked`, which is asked in one call, in a model with this tokenizer and context.
-pub fn cost(tokenizer: &dyn Tokenizer, context: usize, asked: &[Question], encoding: Encoding) -> Cost {
-    let encoded = encode(tokenizer, context, asked, encoding);
-    let sound: Vec<(&Question, &Encoded)> =
-        asked.iter().zip(&encoded).filter_map(|(q, e)| Some((q, e.as_ref().ok()?))).collect();
-    let scored: Vec<&ScoreRequest> = sound.iter().flat_map(|(_, e)| e.candidates.iter().flatten()).collect();
-    // The last token of a continuation is predicted, not read.
-    let whole =
-        |request: &&ScoreRequest| [&request.context, &request.continuation[..request.continuation.len() - 1]].concat();
-    let scored: Vec<Vec<TokenId>> = scored.iter().map(whole).collect();
-    let tree = |sequences: Vec<&[TokenId]>| PrefixTree::new(&sequences).tokens() as u64;
-    let contexts: Vec<&[TokenId]> = sound.iter().filter_map(|(_, e)| e.generate.as_deref()).collect();
-    let tokens = |sequences: &[&[TokenId]]| sequences.iter().map(|s| s.len() as u64).sum::<u64>();
-    Cost {
-        naive: scored.iter().map(|s| s.len() as u64).sum::<u64>() + tokens(&contexts),
-        requests: (scored.len() + contexts.len()) as u64,
-        read: tree(scored.iter().map(Vec::as_slice).collect()) + tree(contexts),
-        refused: (asked.len() - sound.len()) as u64,
-        generated_at_most: sound.iter().filter_map(|(q, _)| Some(q.generate.as_ref()?.max_tokens as u64)).sum(),
+impl std::ops::AddAssign for Cost {
+    fn add_assign(&mut self, other: Self) {
+        self.least += other.least;
+        self.naive += other.naive;
+        self.requests += other.requests;
+        self.refused += other.refused;
+        self.generated_at_most += other.generated_at_most;
     }
-}
-
-fn encode(
-    tokenizer: &dyn Tokenizer,
-    context: usize,
-    asked: &[Question],
-    encoding: Encoding,
-) -> Vec<Result<Encoded, String>> {
-    let encoder = Encoder { tokenizer, context, encoding };
-    asked.par_iter().map(|question| encoder.question(question)).collect()
 }
 
 fn check_capabilities(model: &dyn LanguageModel, set: &QuestionSet, asked: &[Question]) -> Result<(), Error> {

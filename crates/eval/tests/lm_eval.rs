@@ -31,7 +31,7 @@ fn choices() {
     // Sums are likeliest for 0; per code point (1, 4, 3) and per byte (1, 4, 6) for others.
     let first = answer([-2.0, -4.0, -3.3], vec![false, true, false]);
     let second = answer([-2.0, -4.0, -2.7], vec![false, false, true]);
-    let found = scores(&task, &items, &[first.clone(), second]).unwrap();
+    let found = scores(task.grading(), &items, &[first.clone(), second]).unwrap();
     // Document 0: acc right; per code point -2, -1, -1.1; per byte -2, -1, -.55. Document 1: -2, -1, -.9; -2, -1, -.45.
     let softmax = |x: [f64; 3]| {
         let sum: f64 = x.iter().map(|x| x.exp()).sum();
@@ -51,9 +51,12 @@ fn choices() {
     // The sample's deviation of {0, 1} is 1/sqrt(2), over sqrt(2) items.
     assert!((found[0].standard_error.unwrap() - 0.5).abs() < 1e-12);
     assert_eq!(found[4].standard_error, None);
-    assert!(scores(&task, &items, std::slice::from_ref(&first)).is_err(), "an answer is missing");
-    assert!(scores(&task, &items, &[first.clone(), Answer::Rolling(-1.0)]).is_err(), "another kind");
-    assert!(scores(&task, &items, &[first, answer([f64::NAN, 0.0, 0.0], vec![true; 3])]).is_err(), "no number");
+    assert!(scores(task.grading(), &items, std::slice::from_ref(&first)).is_err(), "an answer is missing");
+    assert!(scores(task.grading(), &items, &[first.clone(), Answer::Rolling(-1.0)]).is_err(), "another kind");
+    assert!(
+        scores(task.grading(), &items, &[first, answer([f64::NAN, 0.0, 0.0], vec![true; 3])]).is_err(),
+        "no number"
+    );
 }
 
 #[test]
@@ -61,14 +64,14 @@ fn texts() {
     let toml = "prompt = 'q'\ntarget = 'a'\nextract = '(-?[0-9]+)'";
     let (task, items) = task(toml, "{\"q\": \"x\", \"a\": \"12\"}\n{\"q\": \"y\", \"a\": \"-3\"}\n");
     let texts = ["it is 12, not 13", "three"].map(|text| Answer::Text(text.into()));
-    assert_eq!(numbers(&scores(&task, &items, &texts).unwrap()), [("exact_match", 0.5)]);
-    assert_eq!(filtered(&task.filters()[0], "three").unwrap(), "[invalid]");
+    assert_eq!(numbers(&scores(task.grading(), &items, &texts).unwrap()), [("exact_match", 0.5)]);
+    assert_eq!(filtered(&task.grading().filters[0], "three").unwrap(), "[invalid]");
 }
 
 #[test]
 fn rolling() {
     let (task, items) = task("target = 't'", "{\"t\": \"a bc\"}\n{\"t\": \"\u{e9}\"}\n");
-    let found = scores(&task, &items, &[Answer::Rolling(-3.0), Answer::Rolling(-1.5)]).unwrap();
+    let found = scores(task.grading(), &items, &[Answer::Rolling(-3.0), Answer::Rolling(-1.5)]).unwrap();
     // 3 words and 6 bytes for 4.5 nats.
     let bits = 0.75 / std::f64::consts::LN_2;
     let expect = [1.5_f64.exp(), 0.75_f64.exp(), bits].map(|x| (x * 1e6).round() / 1e6);

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use saltus_eval::{Boundary, Encoding, Error, Metric, Overflow, Value, cost, measure, values};
+use saltus_eval::{Boundary, Encoding, Error, Metric, Overflow, Prepared, Value, measure, values};
 use saltus_lm::{
     self as lm, Capabilities, GenerateRequest, Generation, LanguageModel, Score, ScoreRequest, TokenId, Tokenizer,
 };
@@ -137,6 +137,7 @@ fn question(prompt: &str, candidates: &[&str], max_tokens: Option<usize>) -> Que
     };
     Question {
         number: 0,
+        cluster: 0,
         prompt: prompt.into(),
         candidates: candidates.iter().enumerate().map(candidate).collect(),
         generate: max_tokens.map(|max_tokens| Generate {
@@ -150,7 +151,7 @@ fn question(prompt: &str, candidates: &[&str], max_tokens: Option<usize>) -> Que
 
 fn measured(model: &Bigram, questions: Vec<Question>) -> Vec<Record> {
     let set = set(questions);
-    measure(model, &key(), &set, &set.questions, ENCODING).unwrap()
+    measure(model, &key(), &set, ENCODING).unwrap()
 }
 
 fn reason(record: &Record) -> &str {
@@ -310,7 +311,7 @@ fn a_failing_or_incapable_model_gives_no_records() {
     let broken = Bigram { fail: |_| Err(lm::Error::Other("connection lost".into())), ..sound() };
     let ask = |model: &Bigram, q| {
         let set = set(vec![q]);
-        measure(model, &key(), &set, &set.questions, ENCODING)
+        measure(model, &key(), &set, ENCODING)
     };
     let error = ask(&broken, question("a", &["b"], None)).unwrap_err();
     assert!(error.to_string().contains("connection lost: run again"), "{error}");
@@ -402,8 +403,8 @@ fn asked(
     let model = Echo::default();
     let set = set(vec![Question { candidates: vec![candidate], ..question(prompt, &["a"], None) }]);
     let encoding = Encoding { boundary, overflow };
-    let records = measure(&model, &key(), &set, &set.questions, encoding).unwrap();
-    let cost = cost(&Merging, 4, &set.questions, encoding);
+    let records = measure(&model, &key(), &set, encoding).unwrap();
+    let cost = Prepared::new(&model, &set.questions, encoding).cost();
     match &records[0].outcome {
         Outcome::Unscored(reason) => {
             assert_eq!((cost.refused, cost.requests), (1, 0));

@@ -42,6 +42,7 @@ fn unscored(style: &str) -> Record {
         shot_seed: 0,
         boundary: "bigbench".into(),
         item: 0,
+        cluster: 0,
         prompt: "0".into(),
         chance: 0.25,
     };

@@ -123,6 +123,7 @@ pub(crate) fn record_columns<'a>() -> Vec<Column<Row<'a>>> {
         column("shot_seed", Get::U64(|r| Some(r.record.question.shot_seed))),
         column("boundary", Get::Text(|r| Some(&r.record.question.boundary))),
         column("item", Get::U32(|r| Some(r.record.question.item))),
+        column("cluster", Get::U32(|r| Some(r.record.question.cluster))),
         column("prompt", Get::Text(|r| Some(&r.record.question.prompt))),
         column("chance", Get::F64(|r| Some(r.record.question.chance))),
         column("candidate", Get::U32(|r| r.candidate.map(|c| c.index))),
@@ -217,6 +218,7 @@ columns!(Questions of QuestionKey {
     shot_seed: u64 = u64("shot_seed"),
     boundary: String = text("boundary"),
     item: u32 = u32("item"),
+    cluster: u32 = u32("cluster"),
     prompt: String = text("prompt"),
     chance: f64 = f64("chance"),
 });

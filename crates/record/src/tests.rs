@@ -40,6 +40,7 @@ fn record(item: u32, outcome: Outcome) -> Record {
         shot_seed: 7,
         boundary: "bigbench".into(),
         item,
+        cluster: item / 2,
         prompt: format!("{item:032x}"),
         chance: 0.0001,
     };

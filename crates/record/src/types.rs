@@ -57,6 +57,8 @@ pub struct QuestionKey {
     pub boundary: String,
     /// Number of the item within the task; the same for every model, however many are asked.
     pub item: u32,
+    /// Number of the first item that it shares a passage with, else its own.
+    pub cluster: u32,
     /// Hash of the prompt text, hex.
     pub prompt: String,
     /// Score of blind guessing for the choice or exact-match metric, in [0, 1).

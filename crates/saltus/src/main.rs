@@ -1,9 +1,13 @@
 //! The command line: reads arguments, runs studies, shows progress and results.
 
 mod arguments;
+mod asking;
+mod evaluate;
 mod models;
 mod progress;
+mod scores;
 mod table;
+mod tasks;
 
 use arguments::{Arguments, Command, RunArguments};
 use clap::{CommandFactory, Parser};
@@ -24,10 +28,12 @@ fn main() -> ExitCode {
         Err(report) if is_broken_pipe(&report) => ExitCode::SUCCESS,
         Err(report) => {
             eprintln!("{report:?}");
-            ExitCode::from(match report.downcast_ref::<Error>() {
-                Some(Error::File { .. }) => 2,
-                _ => 1,
-            })
+            let of_study = matches!(report.downcast_ref::<Error>(), Some(Error::File { .. }));
+            let asked = matches!(
+                report.downcast_ref::<saltus_benchmark::Error>(),
+                Some(saltus_benchmark::Error::Asked(_) | saltus_benchmark::Error::Task(_))
+            );
+            ExitCode::from(if of_study || asked { 2 } else { 1 })
         }
     }
 }
@@ -38,6 +44,10 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::New { path, from, force } => new(&path, &from, force),
         Command::Status { study, out, json } => status(&study, out, json),
         Command::Report { study, out } => report(&study, out),
+        Command::Eval(arguments) => evaluate::run(&arguments),
+        Command::Tasks(command) => tasks::dispatch(&command),
+        Command::Rescore(arguments) => scores::rescore(&arguments),
+        Command::Compare(arguments) => scores::compare(&arguments),
         Command::Models(command) => models::dispatch(&command),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "saltus", &mut std::io::stdout());

@@ -25,7 +25,7 @@ pub(crate) fn dispatch(command: &Models) -> Result<ExitCode> {
 }
 
 /// A model by its path or its name on the Hub; files that are not here are fetched.
-fn open(source: &str) -> Result<Checkpoint> {
+pub(crate) fn open(source: &str) -> Result<Checkpoint> {
     let bar = indicatif::ProgressBar::hidden();
     if std::io::stderr().is_terminal() {
         bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());

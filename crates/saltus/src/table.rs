@@ -104,12 +104,12 @@ pub(crate) fn status(status: &Status) -> String {
     )
 }
 
-fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+pub(crate) fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_string).to_vec()
 }
 
 /// Left-aligned columns, two blanks apart.
-fn columns(rows: &[Vec<String>]) -> String {
+pub(crate) fn columns(rows: &[Vec<String>]) -> String {
     let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
     let mut text = String::new();
@@ -121,7 +121,7 @@ fn columns(rows: &[Vec<String>]) -> String {
 }
 
 /// `13824` as `13.8k`.
-fn count(value: f64) -> String {
+pub(crate) fn count(value: f64) -> String {
     const UNITS: [&str; 8] = ["", "k", "M", "G", "T", "P", "E", "Z"];
     let mut value = value;
     let mut unit = 0;

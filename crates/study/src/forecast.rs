@@ -9,6 +9,7 @@ use crate::{
     store::Store,
     training::{self, model_key},
 };
+use saltus_eval::Prepared;
 use saltus_train::{Job, Plan, Rung};
 use saltus_transformer::{Config, LocalModel, Weights};
 use serde::Serialize;
@@ -158,7 +159,7 @@ impl Clock<'_> {
             let all = &plan.set.questions;
             let few = &all[..all.len().min(QUESTIONS)];
             let begun = Instant::now();
-            saltus_eval::measure(&asked, &key, &plan.set, few, ENCODING).map_err(Error::room)?;
+            Prepared::new(&asked, few, ENCODING).measure(&asked, &key, &plan.set).map_err(Error::room)?;
             Ok(begun.elapsed().as_secs_f64() * all.len() as f64 / few.len() as f64)
         });
         let seconds = times.collect::<Result<Vec<f64>, Error>>()?;

@@ -15,7 +15,7 @@ mod questions;
 mod quirks;
 mod random_state;
 
-pub use leaf::{Choice, Extract, Leaf};
+pub use leaf::{Choice, Extract, Grading, Leaf};
 pub use library::{Library, Task};
 pub use metric::{Kind, Metric};
 pub use questions::{Question, Questions};

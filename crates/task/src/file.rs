@@ -10,6 +10,7 @@ mod json;
 mod parse;
 
 use crate::draw::shuffle_front;
+use crate::passages::passages;
 use crate::{Candidate, Error, Generate, Question, QuestionSet, ShotMode, Style};
 use saltus_random::Key;
 use std::path::{Path, PathBuf};
@@ -104,9 +105,12 @@ impl TaskFile {
     }
 
     fn question_set(&self, shots: &[usize], asked: &[usize]) -> QuestionSet {
+        let inputs: Vec<&str> = self.examples.iter().map(|e| e.input.as_str()).collect();
+        let clusters = passages(&inputs);
         let generate = (!self.choices).then(|| self.generate());
         let question = |&i: &usize| Question {
             number: i as u32,
+            cluster: clusters[i],
             prompt: self.prompt(shots, i).into(),
             candidates: self.examples[i].candidates.clone(),
             generate: generate.clone(),

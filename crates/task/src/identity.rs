@@ -33,6 +33,7 @@ pub fn questions_identity(questions: &[Question]) -> String {
 
 fn question(hasher: &mut blake3::Hasher, question: &Question) {
     hasher.update(&question.number.to_le_bytes());
+    hasher.update(&question.cluster.to_le_bytes());
     text(hasher, &question.prompt);
     number(hasher, question.candidates.len());
     for Candidate { role, context, text: scored, answer, score } in &question.candidates {
@@ -94,6 +95,7 @@ mod tests {
             chance: 0.0,
             questions: vec![Question {
                 number: 0,
+                cluster: 0,
                 prompt: "P438+253=".into(),
                 candidates: vec![Candidate::target("0691")],
                 generate: Some(generate()),
@@ -103,7 +105,7 @@ mod tests {
 
     #[test]
     fn every_field_counts() {
-        let changes: [fn(&mut QuestionSet); 19] = [
+        let changes: [fn(&mut QuestionSet); 20] = [
             |s| s.family.push('x'),
             |s| s.task.push('x'),
             |s| s.style = Style::StepByStep,
@@ -114,6 +116,7 @@ mod tests {
             |s| s.shot_mode = ShotMode::Fresh,
             |s| s.shot_seed = 1,
             |s| s.questions[0].number = 1,
+            |s| s.questions[0].cluster = 1,
             |s| s.questions[0].prompt = "P438+253=x".into(),
             |s| s.questions[0].candidates[0].role = Role::Choice,
             |s| s.questions[0].candidates[0].context = Some("".into()),

@@ -11,6 +11,7 @@ mod file;
 mod identity;
 pub mod lm_eval;
 mod mersenne_twister;
+mod passages;
 mod read;
 
 pub use families::addition::{Addition, Order};
@@ -140,6 +141,9 @@ impl Candidate {
 pub struct Question {
     /// Its number in the task, the same however many are asked.
     pub number: u32,
+    /// The number of the first question that it shares a passage with, else its own: such questions are no independent
+    /// evidence.
+    pub cluster: u32,
     /// What the model reads; may be empty.
     pub prompt: Arc<str>,
     /// Candidates that are scored. A step-by-step answer is the whole scratchpad.
@@ -198,6 +202,7 @@ impl QuestionSet {
     ) -> Self {
         let question = |(number, (prompt, candidates, generate)): (u32, Asked)| Question {
             number,
+            cluster: number,
             prompt: prompt.into(),
             candidates,
             generate,

@@ -19,7 +19,7 @@ mod value;
 mod yaml;
 mod yaml_indent;
 
-pub use config::{Aggregation, ExactMatch, Filter, Generation, Metric, MetricUse, Output, Step};
+pub use config::{Aggregation, ExactMatch, Filter, Generation, Grading, Metric, MetricUse, Output, Step};
 pub use items::{Ask, Gold, Item, Items, Open, Request, Shots};
 pub use own::read as read_own;
 pub use python_regex::PythonRegex;

@@ -54,8 +54,8 @@ fn prompts_are_the_references() {
 #[test]
 fn what_a_leaf_says() {
     let leaf = golden();
-    assert_eq!((leaf.name(), leaf.len(), leaf.range()), ("n?me", 5, (0.375, 1.0)));
-    assert_eq!(leaf.metrics(), [Metric::MultipleChoiceGrade, Metric::Brier, Metric::CalibrationError]);
+    assert_eq!((leaf.name(), leaf.len(), (leaf.grading().low, leaf.grading().high)), ("n?me", 5, (0.375, 1.0)));
+    assert_eq!(leaf.grading().metrics, [Metric::MultipleChoiceGrade, Metric::Brier, Metric::CalibrationError]);
     assert_eq!(leaf.chance(), Some(0.375));
     let question = leaf.questions(0, ShotMode::Fresh, 42, None).unwrap().nth(1).unwrap();
     assert_eq!(question.targets, ["x", "y", "z"]);
@@ -91,7 +91,7 @@ fn extraction_has_a_default_unless_one_is_there() {
     let head = HEAD.replace("multiple_choice_grade", "exact_str_match");
     let of = |more: &str| {
         let leaf = leaf(&format!("{head}{more}"), r#"{"input": "i", "target": "t"}"#).unwrap();
-        (leaf.extract().regex.clone(), leaf.extract().stop.clone())
+        (leaf.grading().extract.regex.clone(), leaf.grading().extract.stop.clone())
     };
     assert_eq!(of(""), (Some(r"[^\.\?\!\;\n]+".into()), None));
     assert_eq!(of(r#", "output_regex": """#), (None, None));

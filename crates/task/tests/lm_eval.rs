@@ -118,7 +118,7 @@ fn ten_lines_of_toml() {
     let items = task.open().unwrap().items(shots(1, None), None).unwrap().items;
     assert_eq!((task.name(), context(&items[0])), ("own", "Q: two, 2\nA: zwei\nQ: one\nA:"));
     assert_eq!(items[0].gold, Gold::Text("eins".into()));
-    assert_eq!(task.filters()[0].name, "extract");
+    assert_eq!(task.grading().filters[0].name, "extract");
 }
 
 #[test]

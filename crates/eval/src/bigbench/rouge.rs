@@ -22,6 +22,8 @@ pub struct RougeScore {
     /// Standard deviation of `middle` from one seed to another: that of the median of 1000 normal draws, 1.2533 times
     /// the standard error of the mean over the root of 1000.
     pub spread: f64,
+    /// Standard error of the mean F over questions.
+    pub standard_error: f64,
 }
 
 /// `rouge1`, `rouge2` and `rougeLsum`.
@@ -79,7 +81,8 @@ fn summary(scores: &[f64], middle: f64) -> RougeScore {
     let mean = scores.iter().sum::<f64>() / n;
     let variance = scores.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n;
     let spread = (std::f64::consts::FRAC_PI_2 * variance / n / SAMPLES as f64).sqrt();
-    RougeScore { middle: 100.0 * middle, mean: 100.0 * mean, spread: 100.0 * spread }
+    let standard_error = 100.0 * (variance / n).sqrt();
+    RougeScore { middle: 100.0 * middle, mean: 100.0 * mean, spread: 100.0 * spread, standard_error }
 }
 
 /// The median of the means of samples with replacement.

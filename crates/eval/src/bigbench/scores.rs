@@ -1,7 +1,7 @@
 //! The scores of a leaf from its evidence, and those of a task from its leaves.
 
 use super::{ChoiceEvidence, Error, Response};
-use saltus_task::bigbench::{Kind, Leaf, Metric, REFERENCE_SEED};
+use saltus_task::bigbench::{Grading, Kind, Metric, REFERENCE_SEED};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The mean of the leaves' normalised preferred scores.
@@ -41,27 +41,27 @@ impl Scores {
     }
 }
 
-/// All metrics of `leaf`, but BLEURT.
+/// All metrics of a leaf, but BLEURT.
 ///
 /// # Errors
 /// [`Error::Unavailable`] if BLEURT is the preferred score, and whatever keeps a metric from being computed.
-pub fn measure(leaf: &Leaf, evidence: &Evidence<'_>) -> Result<Scores, Error> {
-    if leaf.preferred_score() == Metric::Bleurt.name() {
+pub fn measure(grading: &Grading, evidence: &Evidence<'_>) -> Result<Scores, Error> {
+    if grading.preferred == Metric::Bleurt.name() {
         return Err(Error::Unavailable(Metric::Bleurt.name()));
     }
     let normalised: Vec<Vec<f64>> = evidence.choices.iter().map(|q| super::normalised(q.log_probs)).collect();
-    let graded: Vec<ChoiceEvidence<'_>> = if leaf.absolute_normalization() {
+    let graded: Vec<ChoiceEvidence<'_>> = if grading.absolute_normalization {
         evidence.choices.clone()
     } else {
         evidence.choices.iter().zip(&normalised).map(|(q, log_probs)| ChoiceEvidence { log_probs, ..*q }).collect()
     };
     let mut values = BTreeMap::new();
-    for &metric in leaf.metrics() {
+    for &metric in &grading.metrics {
         let of_choices = if graded_as_is(metric) { &evidence.choices } else { &graded };
         values.extend(scores(metric, of_choices, evidence)?);
     }
-    let (low, high) = leaf.range();
-    Ok(Scores { name: leaf.name().into(), values, preferred: leaf.preferred_score().into(), low, high })
+    let Grading { name, preferred, low, high, .. } = grading.clone();
+    Ok(Scores { name, values, preferred, low, high })
 }
 
 /// Whether a metric of choices looks at log-probabilities as the model gives them.

@@ -4,6 +4,7 @@ use super::examples::Examples;
 use super::json::{Malformed, Reader, Text, Value};
 use super::metric::{self, Kind, Metric};
 use crate::{Error, MAX_TEXT_BYTES};
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -32,7 +33,7 @@ const KNOWN: [&str; 17] = [
 ];
 
 /// What counts of a generated text (`postprocess_output` in the reference).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extract {
     /// The text ends with the first occurrence of this after its beginning; the stop itself is kept.
     pub stop: Option<String>,
@@ -40,17 +41,34 @@ pub struct Extract {
     pub regex: Option<String>,
 }
 
+/// How the answers to a leaf are graded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Grading {
+    /// The leaf's name with that of the parent: `task` or `task:subtask`. Characters that are not ASCII are `?`, as in the
+    /// reference.
+    pub name: String,
+    /// The metrics to compute, in the order of the file, without repetition; the Brier score and the calibration error
+    /// follow `multiple_choice_grade`.
+    pub metrics: Vec<Metric>,
+    /// The score that counts, such as `multiple_choice_grade` or `rougeLsum`.
+    pub preferred: String,
+    /// The preferred score's value for poor performance (for `multiple_choice_grade` that of uniform guessing).
+    pub low: f64,
+    /// Its value for very good performance.
+    pub high: f64,
+    /// What counts of a generated text.
+    pub extract: Extract,
+    /// Whether multiple choice is graded on log-probabilities as they are, rather than normalised over the choices (which
+    /// changes nothing but how ties are broken).
+    pub absolute_normalization: bool,
+}
+
 /// One `task.json` with examples.
 #[derive(Clone, Debug)]
 pub struct Leaf {
     pub(super) path: PathBuf,
-    pub(super) name: String,
     pub(super) template: Template,
-    pub(super) metrics: Vec<Metric>,
-    pub(super) preferred: String,
-    pub(super) range: (f64, f64),
-    pub(super) extract: Extract,
-    pub(super) absolute_normalization: bool,
+    pub(super) grading: Grading,
     pub(super) examples: Vec<Example>,
     pub(super) notes: Notes,
 }
@@ -118,10 +136,14 @@ impl Leaf {
         parse(path, text, parent).map_err(|fail| fail.at(path, text))
     }
 
-    /// The name, with that of the parent: `task` or `task:subtask`. Characters that are not ASCII are `?`, as in the
-    /// reference.
+    /// How its answers are graded.
+    pub fn grading(&self) -> &Grading {
+        &self.grading
+    }
+
+    /// The name, with that of the parent.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.grading.name
     }
 
     /// The file it was read from.
@@ -139,37 +161,9 @@ impl Leaf {
         self.examples.is_empty()
     }
 
-    /// The metrics to compute, in the order of the file, without repetition; the Brier score and the calibration error
-    /// follow `multiple_choice_grade`.
-    pub fn metrics(&self) -> &[Metric] {
-        &self.metrics
-    }
-
     /// Whether a metric asks for this.
     pub fn asks_for(&self, kind: Kind) -> bool {
-        self.metrics.iter().any(|metric| metric.kind() == kind)
-    }
-
-    /// The score that counts, such as `multiple_choice_grade` or `rougeLsum`.
-    pub fn preferred_score(&self) -> &str {
-        &self.preferred
-    }
-
-    /// The preferred score's value for poor performance (for `multiple_choice_grade` that of uniform guessing) and for
-    /// very good performance.
-    pub fn range(&self) -> (f64, f64) {
-        self.range
-    }
-
-    /// What counts of a generated text.
-    pub fn extract(&self) -> &Extract {
-        &self.extract
-    }
-
-    /// Whether multiple choice is graded on log-probabilities as they are, rather than normalised over the choices
-    /// (which changes nothing but how ties are broken).
-    pub fn absolute_normalization(&self) -> bool {
-        self.absolute_normalization
+        self.grading.metrics.iter().any(|metric| metric.kind() == kind)
     }
 }
 
@@ -308,13 +302,16 @@ fn leaf(path: &Path, parent: Option<&str>, header: Header, list: Examples) -> Re
     let ascii: String = own.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect();
     Ok(Leaf {
         path: path.into(),
-        name: parent.map_or(ascii.clone(), |parent| format!("{parent}:{ascii}")),
         template,
-        metrics,
-        preferred,
-        range,
-        extract,
-        absolute_normalization: header.values.get("absolute_normalization").is_some_and(Value::truthy),
+        grading: Grading {
+            name: parent.map_or(ascii.clone(), |parent| format!("{parent}:{ascii}")),
+            metrics,
+            preferred,
+            low: range.0,
+            high: range.1,
+            extract,
+            absolute_normalization: header.values.get("absolute_normalization").is_some_and(Value::truthy),
+        },
         examples,
         notes,
     })

@@ -1,7 +1,9 @@
 //! BIG-bench's metrics by name, and the range of each score.
 
+use serde::{Deserialize, Serialize};
+
 /// What a leaf is measured with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Metric {
     /// `bleu`: sacrebleu over the corpus, 0 to 100.
     Bleu,

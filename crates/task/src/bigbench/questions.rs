@@ -107,11 +107,14 @@ impl Leaf {
         let graded = self.asks_for(Kind::Choices);
         let generate = self.asks_for(Kind::Generation).then(|| self.generate());
         let open = generate.is_some() || self.asks_for(Kind::Targets);
+        let inputs: Vec<&str> = self.examples.iter().map(|e| e.input.as_str()).collect();
+        let clusters = crate::passages::passages(&inputs);
         let question = |question: Question| {
             let choices = question.choices.into_iter().filter(|_| graded);
             let targets = question.targets.into_iter().filter(|_| open);
             crate::Question {
                 number: question.example as u32,
+                cluster: clusters[question.example],
                 prompt: question.prompt.into(),
                 candidates: choices
                     .map(|choice| Candidate::choice(choice.text, choice.score))
@@ -120,7 +123,7 @@ impl Leaf {
                 generate: generate.clone(),
             }
         };
-        let (task, subtask) = self.name.split_once(':').unwrap_or((&self.name, ""));
+        let (task, subtask) = self.name().split_once(':').unwrap_or((self.name(), ""));
         Ok(QuestionSet {
             family: super::FAMILY.into(),
             task: task.into(),
@@ -138,9 +141,9 @@ impl Leaf {
     /// for the answer in a longer text.
     fn generate(&self) -> Generate {
         let longest = self.examples.iter().flat_map(|e| &e.targets).map(String::len).max().unwrap_or(1);
-        let searched = self.extract.regex.as_deref().is_some_and(|regex| regex != super::leaf::DEFAULT_REGEX);
+        let searched = self.grading.extract.regex.as_deref().is_some_and(|regex| regex != super::leaf::DEFAULT_REGEX);
         let max_tokens = if searched { MAX_ANSWER } else { longest.clamp(1, MAX_ANSWER) };
-        let stop = self.extract.stop.iter().cloned().collect();
+        let stop = self.grading.extract.stop.iter().cloned().collect();
         Generate { max_tokens, stop, keep_stop: true, temperature: None }
     }
 

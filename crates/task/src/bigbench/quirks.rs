@@ -45,7 +45,7 @@ impl Leaf {
                 format!("nobody reads them: {}", some(&notes.unknown_keys)),
             ),
             quirk("canary is a list", notes.canary_list.into(), "the reference does not look at it"),
-            quirk("name is not ASCII", (!notes.ascii_name).into(), format!("it becomes {:?}", self.name)),
+            quirk("name is not ASCII", (!notes.ascii_name).into(), format!("it becomes {:?}", self.grading.name)),
             quirk(
                 "no extraction",
                 notes.empty_extraction.into(),
@@ -56,7 +56,7 @@ impl Leaf {
             let switched = if text.is_empty() { "an empty text switches off" } else { "any text switches on" };
             quirks.push(quirk("text for a switch", 1, format!("{key} is the text {text:?}: {switched}")));
         }
-        let skipped = self.metrics.contains(&Metric::Bleurt);
+        let skipped = self.grading.metrics.contains(&Metric::Bleurt);
         quirks.push(quirk("bleurt", skipped.into(), "a learned model, which is not computed here"));
         quirks
     }
@@ -92,9 +92,9 @@ impl Leaf {
     fn quirks_of_targets(&self) -> Vec<Quirk> {
         let generated = self.asks_for(Kind::Generation) || self.asks_for(Kind::Targets);
         let count = |odd: &dyn Fn(&Example) -> bool| self.examples.iter().filter(|e| generated && odd(e)).count();
-        let numeric = self.metrics.contains(&Metric::NumericMatch);
+        let numeric = self.grading.metrics.contains(&Metric::NumericMatch);
         let negative = |e: &Example| numeric && e.targets[0].trim().parse::<f64>().is_ok_and(|x| x < 0.0);
-        let labels = self.metrics.contains(&Metric::SequenceF1);
+        let labels = self.grading.metrics.contains(&Metric::SequenceF1);
         vec![
             quirk("empty target", count(&|e| e.targets.iter().any(String::is_empty)), "it asks for an empty answer"),
             quirk(

@@ -5,6 +5,7 @@ use super::{
     yaml::{Data, Members, Node},
 };
 use crate::Error;
+use serde::{Deserialize, Serialize};
 
 /// Tokens generated where a task says nothing: lm-evaluation-harness's default.
 const MAX_GEN_TOKS: i64 = 256;
@@ -114,7 +115,7 @@ pub struct Generation {
 }
 
 /// The number that is computed from the answer to one question.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Metric {
     /// Multiple choice: 1 if the likeliest continuation is right, by summed log-probability, the first of equals.
     /// Log-likelihood: 1 if every token is the most probable one.
@@ -145,7 +146,7 @@ pub enum Metric {
 }
 
 /// What `exact_match` overlooks.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ExactMatch {
     /// What these match is taken out, one after the other.
     pub regexes_to_ignore: Vec<PythonRegex>,
@@ -158,7 +159,7 @@ pub struct ExactMatch {
 }
 
 /// How the values of a task's questions become one number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Aggregation {
     /// Arithmetic mean.
     Mean,
@@ -178,8 +179,17 @@ pub enum Aggregation {
     Brier,
 }
 
+/// How the answers to a task are graded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Grading {
+    /// What is computed from the answers.
+    pub metrics: Vec<MetricUse>,
+    /// How generated texts become answers; one filter `none` that changes nothing if the task names none.
+    pub filters: Vec<Filter>,
+}
+
 /// A metric as a task uses it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MetricUse {
     /// The metric.
     pub metric: Metric,
@@ -320,7 +330,7 @@ fn regex(node: Node, key: &str) -> Result<PythonRegex, Error> {
 }
 
 /// A named way from a generated text to an answer (`filter_list`).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Filter {
     /// Its name, the second half of a metric's full name (`exact_match,strict-match`).
     pub name: String,
@@ -329,7 +339,7 @@ pub struct Filter {
 }
 
 /// One step of a filter.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Step {
     /// The match number `select` (from the end if negative), its first group that is not empty, without white space
     /// around it; `fallback` where there is none.

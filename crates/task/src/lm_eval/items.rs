@@ -11,6 +11,7 @@ use super::{
     template::variables,
     value::{self, Value, is_space},
 };
+use crate::passages::passages;
 use crate::{Candidate, Error, Generate, Question, QuestionSet, Role, ShotMode, Style};
 use draw::Draw;
 use std::{
@@ -98,13 +99,16 @@ pub struct Items {
     pub mode: ShotMode,
     /// The questions, in the order of the split.
     pub items: Vec<Item>,
+    /// For each of them the number of the first document that it shares a passage with, else its own.
+    pub clusters: Vec<u32>,
 }
 
 impl Items {
     /// What is asked of a model for these items of `task`, whose shots were drawn by `seed`. The right answers to open
     /// questions are scored too, behind the delimiter that shots have.
     pub fn question_set(self, task: &Task, seed: u64) -> QuestionSet {
-        let questions: Vec<Question> = self.items.into_iter().map(|item| item.question(task)).collect();
+        let questions: Vec<Question> =
+            self.items.into_iter().zip(self.clusters).map(|(item, cluster)| item.question(cluster, task)).collect();
         let chance = |question: &Question| {
             let scores = question.candidates.iter().filter(|c| c.role == Role::Choice).map(|c| c.score);
             scores.clone().sum::<f64>() / scores.count().max(1) as f64
@@ -124,7 +128,7 @@ impl Items {
 }
 
 impl Item {
-    fn question(self, task: &Task) -> Question {
+    fn question(self, cluster: u32, task: &Task) -> Question {
         let number = self.document as u32;
         let (prompt, candidates) = match self.ask {
             Ask::Choices { requests, choices, unconditional } => {
@@ -175,7 +179,7 @@ impl Item {
             }),
             _ => None,
         };
-        Question { number, prompt, candidates, generate }
+        Question { number, cluster, prompt, candidates, generate }
     }
 }
 
@@ -273,6 +277,8 @@ impl<'t> Open<'t> {
         let mut draw = Draw::new(self, mode, count as usize, shots.seed);
         let mut turns: HashMap<usize, String> = HashMap::new();
         let (mut items, mut bytes) = (Vec::new(), 0_usize);
+        // Where the question begins in the context of each item, behind the solved examples.
+        let mut begins = Vec::new();
         for number in 0..self.len().min(limit.unwrap_or(usize::MAX)) {
             let mut before = String::new();
             for shot in draw.shots(number)? {
@@ -281,7 +287,8 @@ impl<'t> Open<'t> {
                     Entry::Vacant(place) => place.insert(self.shot(shot)?),
                 });
             }
-            let item = self.item(number, &before)?;
+            let (item, begin) = self.item(number, &before)?;
+            begins.push(begin);
             bytes = bytes.saturating_add(size(&item.ask));
             if bytes > MAX_BYTES {
                 let problem = format!("the texts of the questions take more than {} GiB", MAX_BYTES >> 30);
@@ -294,7 +301,9 @@ impl<'t> Open<'t> {
             }
             items.push(item);
         }
-        Ok(Items { shots: count, mode, items })
+        let own = items.iter().zip(begins).map(|(item, begin)| &context(item)[begin..]);
+        let clusters = passages(&own.collect::<Vec<_>>());
+        Ok(Items { shots: count, mode, items, clusters })
     }
 
     fn document(&self, number: usize) -> Document<'_> {
@@ -432,12 +441,14 @@ impl<'t> Open<'t> {
         }
     }
 
-    fn item(&self, number: usize, shots: &str) -> Result<Item, Error> {
+    /// The item, and where its own part of the context begins.
+    fn item(&self, number: usize, shots: &str) -> Result<(Item, usize), Error> {
         let (task, document) = (self.task, self.document(number));
         let Some(target) = &task.target else {
             return Err(file_error(&task.path, String::new(), "no `doc_to_target`", "write it"));
         };
         let before = self.optional(task.description.as_ref(), &document)? + shots;
+        let begin = before.len();
         let (ask, gold) = match (&task.output, &task.text, &task.choice) {
             (Output::Rolling, ..) => {
                 let text = self.target(target, &document)?;
@@ -458,7 +469,9 @@ impl<'t> Open<'t> {
             }
             _ => return Err(file_error(&task.path, String::new(), "no `doc_to_text`", "write it")),
         };
-        Ok(Item { document: number, ask, gold })
+        let item = Item { document: number, ask, gold };
+        let begin = begin.min(context(&item).len());
+        Ok((item, begin))
     }
 
     /// The question itself, with its `gen_prefix`.
@@ -503,7 +516,7 @@ impl<'t> Open<'t> {
             }
             value => Gold::Choice(self.choice_gold(document, rule, &value, &choices)?),
         };
-        let mutual = self.task.metrics().iter().any(|entry| entry.metric == super::Metric::AccMutualInfo);
+        let mutual = self.task.grading().metrics.iter().any(|entry| entry.metric == super::Metric::AccMutualInfo);
         let alone = |choice: &String| Request { context: "".into(), continuation: format!("{delimiter}{choice}") };
         let unconditional = if mutual { choices.iter().map(alone).collect() } else { Vec::new() };
         Ok((Ask::Choices { requests, choices, unconditional }, gold))
@@ -571,6 +584,16 @@ fn turn(question: &str, answer: Option<&str>, prefix: &str, target_delimiter: &s
         text.push_str(delimiter);
     }
     text
+}
+
+/// What the model reads; of choices the first.
+fn context(item: &Item) -> &str {
+    match &item.ask {
+        Ask::Choices { requests, .. } => requests.first().map_or("", |request| &request.context),
+        Ask::Loglikelihood(request) => &request.context,
+        Ask::Rolling(_) => "",
+        Ask::Generate(context) => context,
+    }
 }
 
 fn size(ask: &Ask) -> usize {

@@ -13,7 +13,8 @@ const MAX_REPLACED: usize = 1 << 20;
 ///
 /// Translated are `$` (also before a line break at the end), `\Z`, `{,n}`, brackets and `&` in classes, and braces that
 /// count nothing. What the engine cannot do (conditions `(?(1)..)`) does not compile.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PythonRegex {
     pattern: String,
     regex: Regex,
@@ -23,6 +24,20 @@ pub struct PythonRegex {
 impl PartialEq for PythonRegex {
     fn eq(&self, other: &Self) -> bool {
         self.pattern == other.pattern
+    }
+}
+
+impl TryFrom<String> for PythonRegex {
+    type Error = String;
+
+    fn try_from(pattern: String) -> Result<Self, String> {
+        Self::new(&pattern)
+    }
+}
+
+impl From<PythonRegex> for String {
+    fn from(regex: PythonRegex) -> Self {
+        regex.pattern
     }
 }
 

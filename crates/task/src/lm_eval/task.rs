@@ -1,7 +1,7 @@
 //! A task as its file says it, checked, before any data is read.
 
 use super::{
-    config::{self, Filter, Keys, MetricUse, Output},
+    config::{self, Grading, Keys, Output},
     source::{self, Also, Dataset, Rule},
     template::Templates,
     value::Value,
@@ -17,8 +17,7 @@ pub struct Task {
     pub(super) name: String,
     alias: Option<String>,
     pub(super) output: Output,
-    metrics: Vec<MetricUse>,
-    filters: Vec<Filter>,
+    grading: Grading,
     num_fewshot: Option<u32>,
     pub(super) dataset: Dataset,
     pub(super) training_split: Option<String>,
@@ -124,8 +123,7 @@ impl Task {
             name,
             alias: keys.text("task_alias")?,
             output,
-            metrics,
-            filters,
+            grading: Grading { metrics, filters },
             num_fewshot: num_fewshot(&mut keys)?,
             dataset: source::dataset(&mut keys, path)?,
             training_split: keys.text("training_split")?,
@@ -190,14 +188,9 @@ impl Task {
         &self.output
     }
 
-    /// What is computed from them.
-    pub fn metrics(&self) -> &[MetricUse] {
-        &self.metrics
-    }
-
-    /// How generated texts become answers; one filter `none` that changes nothing if the task names none.
-    pub fn filters(&self) -> &[Filter] {
-        &self.filters
+    /// How they are graded.
+    pub fn grading(&self) -> &Grading {
+        &self.grading
     }
 
     /// How many shots the file asks for; 0 cannot be overridden, as in lm-evaluation-harness.
