@@ -1,5 +1,5 @@
 //! Filters and metrics of lm-evaluation-harness 0.4 (as 0.4.13 computes them): pure functions over the evidence for the
-//! items of a [`Task`].
+//! items of a task.
 
 mod aggregate;
 mod filter;

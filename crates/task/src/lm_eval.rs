@@ -3,7 +3,7 @@
 //! [`read`] takes a YAML file with a task or a group; [`read_own`] a TOML file. A [`Task`] is what the file says, checked;
 //! [`Task::open`] reads its data; [`Open::items`] puts the questions together: contexts and continuations are those of
 //! lm-evaluation-harness, byte for byte. No Python is run: `!function` is refused with its place. Templates have a
-//! budget of work, data files have limits, and everything that is wrong is an [`Error::File`].
+//! budget of work, data files have limits, and everything that is wrong is an [`Error::File`](crate::Error::File).
 
 mod config;
 mod data;
