@@ -129,8 +129,8 @@ impl Catalogue {
             "jsonl" => self.tasks.push(named(Source::Lines(path.into()))),
             _ => {
                 return Err(Error::Asked(format!(
-                    "{} is no file of a known kind: give a .yaml of lm-evaluation-harness, a .toml (see `saltus tasks \
-                     new`), a task.json of BIG-bench's form, or a .jsonl",
+                    "{} is no file of a known kind: give a .yaml of lm-evaluation-harness, a .toml of one's own (docs/\
+                     evaluation.md has one), a task.json of BIG-bench's form, or a .jsonl",
                     path.display()
                 )));
             }

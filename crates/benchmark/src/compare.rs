@@ -133,12 +133,12 @@ pub fn compare(
             let mut models: Vec<&str> = cells.iter().map(|cell| cell.model.as_str()).collect();
             models.dedup();
             let problem =
-                format!("{which} selects no cell in {}; models there: {}", store.root().display(), models.join(", "));
+                format!("{which} is of no cell in {}; models there: {}", store.root().display(), models.join(", "));
             return Err(Error::Asked(problem));
         }
         Ok(found)
     };
-    let (first, second) = (select("the first selector", a)?, select("the second selector", b)?);
+    let (first, second) = (select("the first selection", a)?, select("the second selection", b)?);
     let free: Vec<Field> = Field::ALL
         .map(|(field, _)| field)
         .into_iter()

@@ -7,7 +7,7 @@ use crate::{
     store::{Store, write_atomically},
 };
 use saltus_record::{LossPoint, ModelKey, Training};
-use saltus_train::{Checkpoint, CurvePoint, End, Job, Trained};
+use saltus_train::{Checkpoint, CurvePoint, End, Job, Trained, checkpoint_folder};
 use serde::{Deserialize, Serialize};
 use std::{fs, io, ops::ControlFlow};
 
@@ -45,9 +45,21 @@ pub(crate) fn train<'a>(
             tell(Event::Warning(format!("{} {}: {}", model.rung.name, model.rung.seed, result.end)));
         }
         save(study, store, model, &result)?;
+        add_tokenizer(study, store, model, &result)?;
         trained.push((model, result));
     }
     Ok(trained)
+}
+
+/// Puts the tokenizer beside the weights of each checkpoint, so that its folder is a whole model.
+fn add_tokenizer(study: &Study, store: &Store, model: &ModelPlan, trained: &Trained) -> Result<(), Error> {
+    for checkpoint in &trained.checkpoints {
+        let folder = checkpoint_folder(&store.models().join(&model.key), checkpoint.step);
+        if folder.exists() && !folder.join("tokenizer_config.json").exists() {
+            study.vocabulary.save(&folder).map_err(Error::room)?;
+        }
+    }
+    Ok(())
 }
 
 /// The finished training of `model` with its weights, if it is there.
