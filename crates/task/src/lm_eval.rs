@@ -15,6 +15,7 @@ mod source;
 mod suite;
 mod task;
 mod template;
+mod template_depth;
 mod value;
 mod yaml;
 mod yaml_indent;

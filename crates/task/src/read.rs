@@ -7,9 +7,20 @@ use std::{
     path::Path,
 };
 
+/// Characters of what is said to be wrong; the rest is cut off.
+const MAX_PROBLEM: usize = 400;
+
+/// An example that takes more in a prompt, with its prefixes and choices, is refused: 4 MiB.
+pub(crate) const MAX_WRITTEN_BYTES: usize = 4 << 20;
+
 /// What is wrong with a file; `place` is empty, or `, line 3`, or `, at examples[2]`.
 pub(crate) fn file_error(path: &Path, place: String, problem: impl Into<String>, remedy: impl Into<String>) -> Error {
-    Error::File { path: path.into(), place, problem: problem.into(), remedy: remedy.into() }
+    let mut problem = problem.into();
+    // It quotes what stands in the file, which may be long.
+    if let Some((end, _)) = problem.char_indices().nth(MAX_PROBLEM) {
+        problem.replace_range(end.., "...");
+    }
+    Error::File { path: path.into(), place, problem, remedy: remedy.into() }
 }
 
 /// The length of an ordinary file. Others are refused, and before they are opened: opening a named pipe waits for a

@@ -3,6 +3,7 @@
 use super::examples::Examples;
 use super::json::{Malformed, Reader, Text, Value};
 use super::metric::{self, Kind, Metric};
+use crate::read::{MAX_WRITTEN_BYTES, file_error};
 use crate::{Error, MAX_TEXT_BYTES};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -118,6 +119,15 @@ pub(super) struct Notes {
     pub(super) empty_extraction: bool,
 }
 
+impl Template {
+    /// Bytes of an example in a prompt: a long prefix before each of many choices makes a text of any length.
+    fn written(&self, example: &Example) -> usize {
+        let choices = example.choices.as_deref().filter(|_| self.append_choices).unwrap_or_default();
+        let choices: usize = choices.iter().map(|choice| self.choice_prefix.len() + choice.text.len()).sum();
+        self.input_prefix.len() + example.input.len() + choices + self.output_prefix.len()
+    }
+}
+
 impl Leaf {
     /// Reads a `task.json` with examples; `parent` is the name of the task that it is a part of.
     ///
@@ -184,19 +194,16 @@ impl Fail {
         match self {
             Fail::Meaning { at, problem, remedy } => {
                 let place = if at.is_empty() { at } else { format!(", at `{at}`") };
-                Error::File { path: path.into(), place, problem, remedy }
+                file_error(path, place, problem, remedy)
             }
             Fail::Malformed(Malformed { at, problem }) => {
                 let text = text.strip_prefix('\u{feff}').unwrap_or(text).as_bytes();
                 let before = &text[..at.min(text.len())];
                 let line = 1 + before.iter().filter(|&&b| b == b'\n').count();
                 let column = 1 + before.iter().rev().take_while(|&&b| b != b'\n').count();
-                Error::File {
-                    path: path.into(),
-                    place: format!(", line {line}, column {column}"),
-                    problem: format!("not valid JSON ({problem})"),
-                    remedy: "mend the file there; a JSON checker shows more".into(),
-                }
+                let place = format!(", line {line}, column {column}");
+                let remedy = "mend the file there; a JSON checker shows more";
+                file_error(path, place, format!("not valid JSON ({problem})"), remedy)
             }
         }
     }
@@ -289,6 +296,10 @@ fn leaf(path: &Path, parent: Option<&str>, header: Header, list: Examples) -> Re
         return fail("examples", problem, "give wrong choices lower scores");
     }
     let (extract, template) = (header.extract()?, header.template()?);
+    if let Some(bytes) = examples.iter().map(|e| template.written(e)).find(|&bytes| bytes > MAX_WRITTEN_BYTES) {
+        let problem = format!("one takes {bytes} bytes with its prefixes and choices, over {MAX_WRITTEN_BYTES}");
+        return fail("examples", problem, "shorten the prefixes, or give fewer choices");
+    }
     let (output_regex, stop) = (header.optional_text("output_regex")?, header.optional_text("stop_string")?);
     let notes = Notes {
         duplicate_examples: duplicates,

@@ -1,7 +1,7 @@
 //! A JSON value that knows where in its file it stands, so that every complaint names the place.
 
 use super::MAX_TEXT_BYTES;
-use crate::Error;
+use crate::{Error, read::file_error};
 use serde_json::Value;
 use std::path::Path;
 
@@ -49,8 +49,7 @@ impl<'a> Node<'a> {
             At::Root => String::new(),
             at => format!(", at `{at}`"),
         };
-        let (problem, remedy) = (problem.into(), remedy.into());
-        Error::File { path: self.file.into(), place: line + &at, problem, remedy }
+        file_error(self.file, line + &at, problem, remedy)
     }
 
     /// The member `key`, if it is there and not null.

@@ -2,7 +2,7 @@
 
 use super::json::{At, Node, kind, shorten};
 use super::{Example, MAX_EXAMPLES, MAX_FILE_BYTES, TaskFile, Template};
-use crate::read::{file_error, read_text};
+use crate::read::{MAX_WRITTEN_BYTES, file_error, read_text};
 use crate::{Candidate, Error};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -69,6 +69,15 @@ fn bigbench(path: &Path, text: &str) -> Result<(Option<String>, Template, Exampl
         append_choices: root.get("append_choices_to_input").is_none_or(|node| truthy(node.value)),
         separator: text("example_separator", "\n")?,
     };
+    let written = |example: &Example| {
+        let choices = example.candidates.iter().filter(|_| template.append_choices);
+        let choices: usize = choices.map(|choice| template.choice_prefix.len() + choice.text.len()).sum();
+        template.input_prefix.len() + example.input.len() + choices + template.output_prefix.len()
+    };
+    if let Some(i) = examples.iter().position(|(choices, e)| *choices && written(e) > MAX_WRITTEN_BYTES) {
+        let problem = format!("examples[{i}] takes more than {MAX_WRITTEN_BYTES} bytes with its prefixes and choices");
+        return Err(root.error(problem, "shorten the prefixes, or give fewer choices"));
+    }
     let before = [&template.task_prefix, &template.input_prefix, &template.output_prefix];
     if let Some(i) =
         examples.iter().position(|(_, e)| e.input.is_empty()).filter(|_| before.iter().all(|t| t.is_empty()))

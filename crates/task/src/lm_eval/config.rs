@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 /// Tokens generated where a task says nothing: lm-evaluation-harness's default.
 const MAX_GEN_TOKS: i64 = 256;
 
+/// Steps of all filters of a task, at most, and patterns that `exact_match` ignores.
+const MAX_STEPS: usize = 64;
+
 /// The keys of a mapping, taken one after the other; what is left over is refused.
 pub(super) struct Keys {
     members: Members,
@@ -317,7 +320,12 @@ fn exact_match(keys: &mut Keys) -> Result<ExactMatch, Error> {
     let ignore_numbers = flag("ignore_numbers")?;
     let mut regexes_to_ignore = Vec::new();
     if let Some(node) = keys.take("regexes_to_ignore") {
-        for node in list(node, "regexes_to_ignore")? {
+        let whole = node.clone();
+        let patterns = list(node, "regexes_to_ignore")?;
+        if patterns.len() > MAX_STEPS {
+            return Err(whole.error(format!("more than {MAX_STEPS} patterns to ignore"), "leave some out"));
+        }
+        for node in patterns {
             regexes_to_ignore.push(regex(node, "regexes_to_ignore")?);
         }
     }
@@ -370,7 +378,7 @@ pub enum Step {
 
 pub(super) fn filters(node: Option<Node>) -> Result<Vec<Filter>, Error> {
     let Some(node) = node else { return Ok(vec![Filter { name: "none".into(), steps: vec![Step::TakeFirst] }]) };
-    let mut filters: Vec<Filter> = Vec::new();
+    let (mut filters, mut count) = (Vec::<Filter>::new(), 0);
     for node in list(node, "filter_list")? {
         let whole = node.clone();
         let mut keys = Keys::new(members(node, "filter_list")?);
@@ -380,7 +388,12 @@ pub(super) fn filters(node: Option<Node>) -> Result<Vec<Filter>, Error> {
         if filters.iter().any(|filter| filter.name == name) {
             return Err(whole.error(format!("two filters `{name}`"), "give each a name of its own"));
         }
-        let steps = list(steps, "filter")?.into_iter().map(step).collect::<Result<_, _>>()?;
+        let steps = list(steps, "filter")?;
+        count += steps.len();
+        if count > MAX_STEPS {
+            return Err(whole.error(format!("more than {MAX_STEPS} steps of filters"), "leave some out"));
+        }
+        let steps = steps.into_iter().map(step).collect::<Result<_, _>>()?;
         keys.finish("a filter")?;
         filters.push(Filter { name, steps });
     }

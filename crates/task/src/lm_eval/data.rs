@@ -6,17 +6,26 @@ use super::{
 };
 use crate::{
     Error, MAX_EXAMPLES, MAX_FILE_BYTES, MAX_TEXT_BYTES,
-    read::{read_bytes, read_text},
+    read::{length, read_bytes, read_text},
 };
 use parquet::{
     file::reader::{FileReader, SerializedFileReader},
     record::{Field, Row},
 };
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    panic::AssertUnwindSafe,
+    path::Path,
+};
 
 /// Values of all documents together; more are refused.
 const MAX_VALUES: usize = 50_000_000;
+/// Bytes that documents may take in memory for each byte of a file, and whatever its length: a file may be compressed,
+/// but what unpacks to a thousand times its length says nothing new.
+const MAX_GROWTH: (usize, usize) = (64, 256 << 20);
+/// Empty places in a table for each value, and however few there are.
+const MAX_EMPTY: (usize, usize) = (32, 2 << 20);
 /// What to do about a file that is too large.
 const TOO_LARGE: &str = "split it into several files";
 
@@ -50,6 +59,7 @@ impl Split {
 pub(super) fn read(format: Format, paths: &[std::path::PathBuf], field: Option<&str>) -> Result<Split, Error> {
     let mut rows = Rows::default();
     for path in paths {
+        rows.limit = rows.bytes + MAX_GROWTH.1 + MAX_GROWTH.0 * length(path)? as usize;
         match format {
             Format::Json => json(path, &text(path)?, field, &mut rows)?,
             Format::Csv { delimiter } => csv(path, &text(path)?, delimiter, &mut rows)?,
@@ -82,7 +92,20 @@ fn text(path: &Path) -> Result<String, Error> {
 struct Rows {
     split: Split,
     places: HashMap<String, usize>,
+    /// Values that the files hold.
     values: usize,
+    /// Bytes that they take, and that they may take.
+    bytes: usize,
+    limit: usize,
+}
+
+/// What is empty in a table of so many places: an error when it is nearly all of it.
+fn nearly_empty(path: &Path, columns: usize, documents: usize, values: usize) -> Result<(), Error> {
+    if columns.saturating_mul(documents) <= MAX_EMPTY.1 + MAX_EMPTY.0 * values {
+        return Ok(());
+    }
+    let problem = format!("{columns} columns, and nearly all documents have nothing in nearly all of them");
+    Err(file_error(path, String::new(), problem, "give documents the same keys"))
 }
 
 impl Rows {
@@ -105,12 +128,16 @@ impl Rows {
         }
         let mut document = Vec::with_capacity(self.split.columns.len().max(members.len()));
         for (name, value) in members {
-            self.values += size(&value, &mut |text| text <= MAX_TEXT_BYTES).unwrap_or(usize::MAX / 2);
-            if self.values > MAX_VALUES {
+            let Some((values, bytes)) = size(&value) else {
                 return wrong(
-                    format!("`{name}` holds a text of more than {MAX_TEXT_BYTES} bytes, or the file too many values"),
+                    format!("`{name}` holds a text of more than {MAX_TEXT_BYTES} bytes"),
                     "shorten it: no model here reads so much at once",
                 );
+            };
+            (self.values, self.bytes) = (self.values + values, self.bytes + bytes);
+            if self.values > MAX_VALUES || self.bytes > self.limit {
+                let problem = format!("{} values that take {} bytes up to here", self.values, self.bytes);
+                return wrong(problem, "split the file into several tasks");
             }
             let place = self.column(&name);
             if document.len() <= place {
@@ -118,20 +145,22 @@ impl Rows {
             }
             document[place] = value;
         }
-        // Every document takes its place in every column.
-        self.values += self.split.columns.len();
         self.split.documents.push(document);
-        Ok(())
+        nearly_empty(path, self.split.columns.len(), number + 1, self.values)
     }
 }
 
-/// Number of values inside `value`; `None` if `fits` refuses a text's length.
-fn size(value: &Value, fits: &mut impl FnMut(usize) -> bool) -> Option<usize> {
+/// Number of values inside `value` and the bytes they take; `None` if a text is too long.
+fn size(value: &Value) -> Option<(usize, usize)> {
+    let own = size_of::<Value>();
+    let sum = |sum: (usize, usize), (values, bytes): (usize, usize)| (sum.0 + values, sum.1 + bytes);
     match value {
-        Value::Text(text) => fits(text.len()).then_some(1),
-        Value::List(values) => values.iter().try_fold(1, |sum, v| Some(sum + size(v, fits)?)),
-        Value::Map(members) => members.iter().try_fold(1, |sum, (_, v)| Some(sum + size(v, fits)?)),
-        _ => Some(1),
+        Value::Text(text) => (text.len() <= MAX_TEXT_BYTES).then_some((1, own + text.len())),
+        Value::List(list) => list.iter().try_fold((1, own), |total, value| Some(sum(total, size(value)?))),
+        Value::Map(members) => members.iter().try_fold((1, own), |total, (key, value)| {
+            Some(sum(sum(total, (0, size_of::<String>() + key.len())), size(value)?))
+        }),
+        _ => Some((1, own)),
     }
 }
 
@@ -318,7 +347,16 @@ fn csv(path: &Path, text: &str, delimiter: u8, rows: &mut Rows) -> Result<(), Er
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(text.as_bytes());
     let wrong = |e: csv::Error| file_error(path, String::new(), format!("not valid CSV ({e})"), "mend the file there");
     let header: Vec<String> = reader.headers().map_err(wrong)?.iter().map(str::to_owned).collect();
-    let mut cells: Vec<Vec<String>> = Vec::new();
+    let mut seen = HashSet::new();
+    if let Some(name) = header.iter().find(|name| !seen.insert(*name)) {
+        return Err(file_error(
+            path,
+            ", line 1".into(),
+            format!("two columns `{name}`"),
+            "give each a name of its own",
+        ));
+    }
+    let (mut cells, mut count) = (Vec::<Vec<String>>::new(), 0);
     for record in reader.records() {
         let record = record.map_err(wrong)?;
         if record.len() > header.len() {
@@ -329,8 +367,10 @@ fn csv(path: &Path, text: &str, delimiter: u8, rows: &mut Rows) -> Result<(), Er
         // A line of white space is no document.
         if cells.len() < MAX_EXAMPLES && !(record.len() == 1 && record[0].trim().is_empty()) {
             cells.push(record.iter().map(str::to_owned).collect());
+            count += record.len();
         }
     }
+    nearly_empty(path, header.len(), cells.len(), count)?;
     let kinds: Vec<Cells> = (0..header.len()).map(|column| Cells::of(&cells, column)).collect();
     for record in cells {
         let mut record = record.into_iter();
@@ -393,12 +433,16 @@ fn parquet(path: &Path, bytes: Vec<u8>, rows: &mut Rows) -> Result<(), Error> {
         file_error(path, String::new(), format!("cannot read it as Parquet ({what})"), remedy)
     };
     // The library is not written for broken files alone: what panics in it is a broken file too.
-    let read = std::panic::catch_unwind(|| parquet_rows(bytes));
-    let documents = read.map_err(|_| wrong("broken".into()))?.map_err(wrong)?;
-    documents.into_iter().try_for_each(|document| rows.push(path, document))
+    let mut push = |document| rows.push(path, document);
+    let read = std::panic::catch_unwind(AssertUnwindSafe(|| parquet_rows(bytes, &mut push)));
+    read.map_err(|_| wrong("broken".into()))?.map_err(wrong)?
 }
 
-fn parquet_rows(bytes: Vec<u8>) -> Result<Vec<Vec<(String, Value)>>, String> {
+/// Gives row after row to `push`, until that refuses one.
+fn parquet_rows(
+    bytes: Vec<u8>,
+    push: &mut impl FnMut(Vec<(String, Value)>) -> Result<(), Error>,
+) -> Result<Result<(), Error>, String> {
     let error = |e: parquet::errors::ParquetError| e.to_string();
     let reader = SerializedFileReader::new(bytes::Bytes::from(bytes)).map_err(error)?;
     let metadata = reader.metadata();
@@ -407,11 +451,12 @@ fn parquet_rows(bytes: Vec<u8>) -> Result<Vec<Vec<(String, Value)>>, String> {
     if size > 4 * MAX_FILE_BYTES as i64 || metadata.file_metadata().num_rows() > MAX_EXAMPLES as i64 {
         return Err(format!("{size} bytes when uncompressed, {} rows", metadata.file_metadata().num_rows()));
     }
-    let mut documents = Vec::new();
     for row in reader.get_row_iter(None).map_err(error)? {
-        documents.push(members(&row.map_err(error)?, 0)?);
+        if let Err(refused) = push(members(&row.map_err(error)?, 0)?) {
+            return Ok(Err(refused));
+        }
     }
-    Ok(documents)
+    Ok(Ok(()))
 }
 
 fn members(row: &Row, depth: usize) -> Result<Vec<(String, Value)>, String> {
@@ -447,7 +492,7 @@ fn cell(field: &Field, depth: usize) -> Result<Value, String> {
 
 /// Documents that stand in the task file itself.
 pub(super) fn from_samples(path: &Path, samples: &[Vec<(String, Value)>]) -> Result<Split, Error> {
-    let mut rows = Rows::default();
+    let mut rows = Rows { limit: MAX_GROWTH.1, ..Rows::default() };
     samples.iter().try_for_each(|members| rows.push(path, members.clone()))?;
     let mut split = rows.split;
     split.documents.iter_mut().for_each(|document| document.resize(split.columns.len(), Value::None));

@@ -48,7 +48,8 @@ pub fn read(path: &Path) -> Result<Task, Error> {
 }
 
 fn members(path: &Path, text: &str) -> Result<Members, Error> {
-    let line = |offset: usize| 1 + text.as_bytes()[..offset.min(text.len())].iter().filter(|&&b| b == b'\n').count();
+    let breaks: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
+    let line = |offset: usize| 1 + breaks.partition_point(|&at| at < offset);
     let table = DeTable::parse(text).map_err(|e| {
         let place = format!(", line {}", line(e.span().map_or(0, |span| span.start)));
         file_error(path, place, format!("not valid TOML ({})", e.message()), "mend the file there")

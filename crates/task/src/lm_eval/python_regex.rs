@@ -6,6 +6,8 @@ use fancy_regex::{Captures, Regex, RegexBuilder};
 const MAX_PATTERN: usize = 16 << 10;
 /// Steps of backtracking after which a search is given up.
 const MAX_STEPS: usize = 1_000_000;
+/// Patterns that take more when compiled are refused: 4 MiB.
+const MAX_COMPILED: usize = 4 << 20;
 /// Longer results of a replacement are refused: 1 MiB.
 const MAX_REPLACED: usize = 1 << 20;
 
@@ -50,7 +52,8 @@ impl PythonRegex {
         if pattern.len() > MAX_PATTERN {
             return Err(format!("a pattern of {} bytes, over the limit of {MAX_PATTERN}", pattern.len()));
         }
-        let regex = RegexBuilder::new(&translate(pattern)).backtrack_limit(MAX_STEPS).build();
+        let regex =
+            RegexBuilder::new(&translate(pattern)).backtrack_limit(MAX_STEPS).delegate_size_limit(MAX_COMPILED).build();
         let regex = regex.map_err(|e| format!("not a regular expression ({})", e.to_string().trim()))?;
         Ok(Self { pattern: pattern.to_owned(), regex })
     }

@@ -17,6 +17,11 @@ const MAX_DEPTH: usize = 8;
 const MAX_TASKS: usize = 10_000;
 /// Files that are looked through for the tasks of a group, at most, and the folders below its own.
 const MAX_FILES: usize = 20_000;
+/// Values that all tasks and groups come to, at most: every member of a group gets the group's settings, and groups that
+/// name others several times over multiply.
+const MAX_WORK: usize = 4_000_000;
+/// A compiled pattern, in values.
+const REGEX_WORK: usize = 10_000;
 
 /// What a file holds.
 #[derive(Clone, Debug)]
@@ -57,7 +62,7 @@ pub struct GroupMetric {
 /// [`Error::File`] with file and line for everything that is wrong with them, `!function` among it.
 pub fn read(path: &Path) -> Result<Suite, Error> {
     let members = yaml::read(path)?;
-    let mut builder = Builder { tasks: Vec::new(), groups: Vec::new(), index: None };
+    let mut builder = Builder { tasks: Vec::new(), groups: Vec::new(), index: None, files: HashMap::new(), work: 0 };
     if members.iter().any(|(key, _)| key == "group") {
         builder.group(path, members, None, &Members::new(), 0)?;
     } else {
@@ -70,6 +75,10 @@ struct Builder {
     tasks: Vec<Task>,
     groups: Vec<Group>,
     index: Option<Index>,
+    /// Files that were named, as they were read.
+    files: HashMap<PathBuf, Members>,
+    /// Values copied and checked so far.
+    work: usize,
 }
 
 /// The names in a folder.
@@ -83,8 +92,19 @@ struct Index {
 const GROUP_KEYS: [&str; 6] = ["group", "group_alias", "task", "aggregate_metric_list", "metadata", "tag"];
 
 impl Builder {
+    fn spend(&mut self, path: &Path, work: usize) -> Result<(), Error> {
+        self.work = self.work.saturating_add(work);
+        if self.work <= MAX_WORK {
+            return Ok(());
+        }
+        let problem = format!("the tasks and groups that it names come to more than {MAX_WORK} values");
+        Err(super::file_error(path, String::new(), problem, "split the group, and name each task once"))
+    }
+
     fn task(&mut self, path: &Path, members: Members) -> Result<String, Error> {
+        self.spend(path, yaml::size(&members))?;
         let task = Task::new(path, members)?;
+        self.spend(path, REGEX_WORK * task.patterns())?;
         let name = task.name().to_owned();
         if self.tasks.len() == MAX_TASKS {
             return Err(super::file_error(
@@ -111,10 +131,10 @@ impl Builder {
         depth: usize,
     ) -> Result<String, Error> {
         let node = members.first().map(|(_, node)| node.clone());
+        self.spend(path, yaml::size(&members) + yaml::size(overrides))?;
         let mut settings = Members::new();
-        for (key, node) in members.iter().filter(|(key, _)| !GROUP_KEYS.contains(&key.as_str())).chain(overrides) {
-            set(&mut settings, key.clone(), node.clone());
-        }
+        let own = members.iter().filter(|(key, _)| !GROUP_KEYS.contains(&key.as_str()));
+        set(&mut settings, own.chain(overrides).cloned());
         let mut keys = Keys::new(members);
         let own = keys.text("group")?;
         let Some(name) = named.or(own) else {
@@ -147,6 +167,7 @@ impl Builder {
         settings: &Members,
         depth: usize,
     ) -> Result<Vec<String>, Error> {
+        self.spend(path, yaml::size(settings))?;
         let mut own = settings.clone();
         let name = match &node.data {
             Data::Text(name) => name.clone(),
@@ -155,10 +176,7 @@ impl Builder {
                 if let Some(named) = find("group") {
                     let name = config::text(named, "group")?;
                     if self.index(path)?.files.contains_key(&name) {
-                        members
-                            .iter()
-                            .filter(|(k, _)| k != "group")
-                            .for_each(|(k, v)| set(&mut own, k.clone(), v.clone()));
+                        set(&mut own, members.iter().filter(|(k, _)| k != "group").cloned());
                         return self.named(path, &node, &name, &own, depth);
                     }
                     let inline = members.clone();
@@ -173,7 +191,7 @@ impl Builder {
                 let Some(named) = find("task") else {
                     return Err(node.error("a member without `task` or `group`", "name the task"));
                 };
-                members.iter().for_each(|(k, v)| set(&mut own, k.clone(), v.clone()));
+                set(&mut own, members.iter().cloned());
                 config::text(named, "task")?
             }
             _ => return Err(node.mistyped("task", "the name of a task, or a mapping")),
@@ -187,7 +205,7 @@ impl Builder {
             return Err(node.error(problem, "write the task's file into this folder or one below"));
         }
         let full = Node { data: Data::Text(format!("{group}::{name}")), ..node };
-        set(&mut own, "task".into(), full);
+        set(&mut own, [("task".into(), full)]);
         Ok(vec![self.task(path, own)?])
     }
 
@@ -209,17 +227,22 @@ impl Builder {
             let mut names = Vec::new();
             for task in tagged {
                 // A tag is not the name of a task.
+                self.spend(path, yaml::size(settings))?;
                 let settings: Members = settings.iter().filter(|(key, _)| key != "task").cloned().collect();
                 names.extend(self.named(path, node, &task, &settings, depth + 1)?);
             }
             return Ok(names);
         };
-        let mut members = yaml::read(&file)?;
+        let mut members = match self.files.get(&file) {
+            Some(members) => members.clone(),
+            None => self.files.entry(file.clone()).or_insert(yaml::read(&file)?).clone(),
+        };
+        self.spend(path, yaml::size(&members) + yaml::size(settings))?;
         if members.iter().any(|(key, _)| key == "group") {
             let settings: Members = settings.iter().filter(|(key, _)| key != "task").cloned().collect();
             return Ok(vec![self.group(&file, members, None, &settings, depth + 1)?]);
         }
-        settings.iter().for_each(|(key, node)| set(&mut members, key.clone(), node.clone()));
+        set(&mut members, settings.iter().cloned());
         Ok(vec![self.task(&file, members)?])
     }
 

@@ -1,7 +1,7 @@
 //! A task as its file says it, checked, before any data is read.
 
 use super::{
-    config::{self, Grading, Keys, Output},
+    config::{self, Grading, Keys, Metric, Output, Step},
     source::{self, Also, Dataset, Rule},
     template::Templates,
     value::Value,
@@ -9,6 +9,9 @@ use super::{
 };
 use crate::Error;
 use std::path::{Path, PathBuf};
+
+/// Longer delimiters are refused: they come before every choice, or after every shot.
+const MAX_DELIMITER: usize = 4096;
 
 /// A task of lm-evaluation-harness.
 #[derive(Clone, Debug)]
@@ -93,8 +96,8 @@ impl Task {
         {
             return Err(node.error("`repeats` asks for several answers to a question", "write 1: one is generated"));
         }
-        let target_delimiter = keys.text("target_delimiter")?.unwrap_or_else(|| " ".into());
-        let delimiter = keys.text("fewshot_delimiter")?.unwrap_or_else(|| "\n\n".into());
+        let target_delimiter = delimiter(&mut keys, "target_delimiter")?.unwrap_or_else(|| " ".into());
+        let delimiter = delimiter(&mut keys, "fewshot_delimiter")?.unwrap_or_else(|| "\n\n".into());
         let output = output(&mut keys, &delimiter)?;
         let metrics = config::metrics(keys.take("metric_list"), &output)?;
         let filters = config::filters(keys.take("filter_list"))?;
@@ -193,10 +196,31 @@ impl Task {
         &self.grading
     }
 
+    /// Regular expressions compiled for it.
+    pub(super) fn patterns(&self) -> usize {
+        let steps = self.grading.filters.iter().flat_map(|filter| &filter.steps);
+        let ignored = self.grading.metrics.iter().map(|entry| match &entry.metric {
+            Metric::ExactMatch(exact) => exact.regexes_to_ignore.len(),
+            _ => 0,
+        });
+        steps.filter(|step| matches!(step, Step::Regex { .. })).count() + ignored.sum::<usize>()
+    }
+
     /// How many shots the file asks for; 0 cannot be overridden, as in lm-evaluation-harness.
     pub fn num_fewshot(&self) -> Option<u32> {
         self.num_fewshot
     }
+}
+
+/// The text of a key that stands between others.
+fn delimiter(keys: &mut Keys, key: &str) -> Result<Option<String>, Error> {
+    let Some(node) = keys.take(key) else { return Ok(None) };
+    let text = config::text(node.clone(), key)?;
+    if text.len() > MAX_DELIMITER {
+        let problem = format!("`{key}` has {} bytes, over the limit of {MAX_DELIMITER}", text.len());
+        return Err(node.error(problem, "shorten it"));
+    }
+    Ok(Some(text))
 }
 
 fn output(keys: &mut Keys, delimiter: &str) -> Result<Output, Error> {
@@ -251,8 +275,8 @@ impl ShotRules {
         self.target = target.or(self.target);
         self.choice = choice.or(self.choice);
         self.prefix = prefix.or(self.prefix);
-        self.target_delimiter = keys.text("target_delimiter")?.unwrap_or(self.target_delimiter);
-        self.delimiter = keys.text("fewshot_delimiter")?.unwrap_or(self.delimiter);
+        self.target_delimiter = delimiter(&mut keys, "target_delimiter")?.unwrap_or(self.target_delimiter);
+        self.delimiter = delimiter(&mut keys, "fewshot_delimiter")?.unwrap_or(self.delimiter);
         if let Some(node) = keys.take("fewshot_indices") {
             return Err(
                 node.error("lm-eval 0.4.13 takes no notice of `fewshot_indices`", "remove it, or use `samples`")

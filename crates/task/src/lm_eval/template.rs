@@ -3,16 +3,28 @@
 
 use super::{
     python_regex::PythonRegex,
+    template_depth,
     value::{self, Value},
 };
+use crate::MAX_TEXT_BYTES;
 use minijinja::{
     Environment, Error, ErrorKind, State, UndefinedBehavior, Value as Jinja, syntax::SyntaxConfig, value::ValueKind,
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 /// Work that one rendering may do: an instruction costs one, and so do 64 bytes of text that are made or read.
 const FUEL: u64 = 500_000;
 /// Longer templates are refused: 256 KiB.
 const MAX_TEMPLATE: usize = 256 << 10;
+/// What a call of a regular expression costs: a search may take a million steps, and is paid for as if it took a
+/// hundredth of these; compiling costs more.
+const SEARCH_FUEL: u64 = 10_000;
+const COMPILE_FUEL: u64 = 100_000;
+/// Compiled patterns that are kept.
+const MAX_PATTERNS: usize = 64;
 
 /// The templates of one task, by name.
 #[derive(Clone, Debug)]
@@ -36,7 +48,13 @@ impl Templates {
         environment.add_filter("join", join);
         environment.add_filter("int", int);
         environment.add_filter("float", float);
-        environment.add_filter("regex_replace", regex_replace);
+        let patterns = Patterns::default();
+        let replace = move |state: &State<'_, '_>, text: &str, pattern: &str, with: &str, count: Option<usize>| {
+            let replaced = patterns.get(state, pattern)?.replace(text, with, count.unwrap_or(0));
+            replaced.map_err(|e| Error::new(ErrorKind::InvalidOperation, e))
+        };
+        // lm-evaluation-harness's own filter: `re.sub`.
+        environment.add_filter("regex_replace", replace);
         environment.remove_global("debug");
         environment.remove_filter("pprint");
         Self { environment }
@@ -47,6 +65,7 @@ impl Templates {
         if source.len() > MAX_TEMPLATE {
             return Err(format!("a template of {} bytes, over the limit of {MAX_TEMPLATE}", source.len()));
         }
+        template_depth::check(source)?;
         // Jinja's own reading of line breaks.
         let source = source.replace("\r\n", "\n").replace('\r', "\n");
         self.environment.add_template_owned(name.to_owned(), source).map_err(|e| explain(&e))
@@ -55,7 +74,12 @@ impl Templates {
     /// Renders a template with the columns of a document as its variables.
     pub(super) fn render(&self, name: &str, document: &Jinja) -> Result<String, String> {
         let template = self.environment.get_template(name).map_err(|e| explain(&e))?;
-        template.render(document).map_err(|e| explain(&e))
+        let text = template.render(document).map_err(|e| explain(&e))?;
+        if text.len() > MAX_TEXT_BYTES {
+            let length = text.len();
+            return Err(format!("the template makes a text of {length} bytes, over the limit of {MAX_TEXT_BYTES}"));
+        }
+        Ok(text)
     }
 }
 
@@ -163,18 +187,26 @@ fn float(state: &State<'_, '_>, value: &Jinja, default: Option<f64>) -> Result<f
     })
 }
 
-/// lm-evaluation-harness's own filter: `re.sub`.
-fn regex_replace(
-    state: &State<'_, '_>,
-    text: &str,
-    pattern: &str,
-    replacement: &str,
-    count: Option<usize>,
-) -> Result<String, Error> {
-    // A search may take a million steps: it is paid for as if it took a hundredth of these.
-    state.consume_fuel(10_000)?;
-    let replace = |regex: PythonRegex| regex.replace(text, replacement, count.unwrap_or(0));
-    PythonRegex::new(pattern).and_then(replace).map_err(|e| Error::new(ErrorKind::InvalidOperation, e))
+/// Patterns that were compiled for `regex_replace`.
+#[derive(Clone, Debug, Default)]
+struct Patterns(Arc<Mutex<HashMap<String, PythonRegex>>>);
+
+impl Patterns {
+    fn get(&self, state: &State<'_, '_>, pattern: &str) -> Result<PythonRegex, Error> {
+        state.consume_fuel(SEARCH_FUEL)?;
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(regex) = known.get(pattern) {
+            return Ok(regex.clone());
+        }
+        let regex = PythonRegex::new(pattern).map_err(|e| Error::new(ErrorKind::InvalidOperation, e))?;
+        if known.len() < MAX_PATTERNS {
+            known.insert(pattern.to_owned(), regex.clone());
+        } else {
+            // So many patterns are made from data, and there is no end of them.
+            state.consume_fuel(COMPILE_FUEL)?;
+        }
+        Ok(regex)
+    }
 }
 
 /// Python's methods: some here, the others by the engine's own collection.

@@ -4,14 +4,14 @@ use super::file_error;
 use crate::{Error, read::read_text};
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 /// Larger YAML files are refused: 4 MiB.
 pub(super) const MAX_YAML_BYTES: u64 = 4 << 20;
-/// The most values of one file, aliases counted as often as they are used.
+/// The most values of one file, aliases counted as often as they are used, and long texts as several values.
 const MAX_NODES: usize = 200_000;
 /// The most levels of a file.
 const MAX_DEPTH: usize = 32;
@@ -69,12 +69,35 @@ impl Node {
     }
 }
 
-/// Sets a key; one that was there keeps its place.
-pub(super) fn set(members: &mut Members, key: String, node: Node) {
-    match members.iter_mut().find(|(k, _)| *k == key) {
-        Some(member) => member.1 = node,
-        None => members.push((key, node)),
+/// Sets keys; one that was there keeps its place.
+pub(super) fn set(members: &mut Members, more: impl IntoIterator<Item = (String, Node)>) {
+    let mut places: HashMap<String, usize> = members.iter().map(|(key, _)| key.clone()).zip(0..).collect();
+    for (key, node) in more {
+        match places.get(&key) {
+            Some(&place) => members[place].1 = node,
+            None => {
+                places.insert(key.clone(), members.len());
+                members.push((key, node));
+            }
+        }
     }
+}
+
+/// Number of values, texts counted by their length too: what it costs to copy them.
+pub(super) fn size(members: &Members) -> usize {
+    fn of(node: &Node) -> usize {
+        match &node.data {
+            Data::Text(text) | Data::Function(text) => weight(text),
+            Data::List(list) => 1 + list.iter().map(of).sum::<usize>(),
+            Data::Map(members) => 1 + size(members),
+            _ => 1,
+        }
+    }
+    members.iter().map(|(key, node)| weight(key) + of(node)).sum()
+}
+
+fn weight(text: &str) -> usize {
+    1 + text.len() / 64
 }
 
 /// Reads a file whose top level is a mapping; what it includes comes first, its own keys win.
@@ -105,11 +128,9 @@ fn read_including(path: &Path, seen: &mut Vec<PathBuf>) -> Result<Members, Error
         if seen.contains(&canonical) || seen.len() == MAX_INCLUDES {
             return Err(node.error(problem + ": it is included already", "include each file once"));
         }
-        for (key, value) in read_including(&included, seen)?.into_iter().filter(|(key, _)| key != "task_list") {
-            set(&mut merged, key, value);
-        }
+        set(&mut merged, read_including(&included, seen)?.into_iter().filter(|(key, _)| key != "task_list"));
     }
-    own.into_iter().for_each(|(key, value)| set(&mut merged, key, value));
+    set(&mut merged, own);
     Ok(merged)
 }
 
@@ -151,6 +172,13 @@ fn parse_strictly(path: &Path, text: &str) -> Result<Members, Error> {
 }
 
 type Scanned<'t> = Result<(Event<'t>, saphyr_parser::Span), saphyr_parser::ScanError>;
+
+/// What `<<` brings into a mapping.
+#[derive(Default)]
+struct Merged {
+    members: Members,
+    keys: HashSet<String>,
+}
 
 struct Composer {
     file: Arc<Path>,
@@ -210,13 +238,16 @@ impl Composer {
         self.count(1, line)?;
         let (anchor, data) = match event {
             Event::Alias(anchor) => {
-                let Some((node, size)) = self.anchors.get(&anchor).cloned() else {
+                let Some(size) = self.anchors.get(&anchor).map(|(_, size)| *size) else {
                     return Err(self.error(line, "an alias of a value that is not complete", "write the value out"));
                 };
                 self.count(size, line)?;
-                return Ok(node);
+                return Ok(self.anchors[&anchor].0.clone());
             }
-            Event::Scalar(text, style, anchor, tag) => (anchor, self.scalar(&text, style, tag.as_deref(), line)?),
+            Event::Scalar(text, style, anchor, tag) => {
+                self.count(weight(&text) - 1, line)?;
+                (anchor, self.scalar(&text, style, tag.as_deref(), line)?)
+            }
             Event::SequenceStart(anchor, tag) => {
                 self.no_tag(tag.as_deref(), line)?;
                 let mut list = Vec::new();
@@ -249,7 +280,7 @@ impl Composer {
     ) -> Result<Members, Error> {
         let mut members = HashMap::new();
         let mut order = Vec::new();
-        let mut merged = Members::new();
+        let mut merged = Merged::default();
         loop {
             let (event, line) = match self.next(line, parser)? {
                 (Event::MappingEnd, _) => break,
@@ -268,20 +299,17 @@ impl Composer {
                 order.push(key);
             }
         }
+        let mut merged = merged.members;
         merged.retain(|(key, _)| !members.contains_key(key));
         merged.extend(order.into_iter().filter_map(|key| members.remove_entry(&key)));
         Ok(merged)
     }
 
     /// `<<: *defaults`: the first mapping that has a key gives it.
-    fn merge(&self, value: Node, merged: &mut Members) -> Result<(), Error> {
+    fn merge(&self, value: Node, merged: &mut Merged) -> Result<(), Error> {
         match value.data {
             Data::Map(members) => {
-                for (key, node) in members {
-                    if !merged.iter().any(|(k, _)| *k == key) {
-                        merged.push((key, node));
-                    }
-                }
+                merged.members.extend(members.into_iter().filter(|(key, _)| merged.keys.insert(key.clone())));
                 Ok(())
             }
             Data::List(list) => list.into_iter().try_for_each(|node| self.merge(node, merged)),
