@@ -2,6 +2,10 @@
 
 use saltus_checkpoint::{Checkpoint, Description, FileTokenizer};
 use saltus_lm::Tokenizer;
+use saltus_task::{
+    Error,
+    lm_eval::{ShotMode, Shots, Task},
+};
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     fs,
@@ -73,6 +77,7 @@ pub fn folder() -> &'static PathBuf {
 /// The input as a file: a new one beside, renamed over the last, as a mapped file must not be written to.
 pub fn file(name: &str, input: &[u8]) -> PathBuf {
     let (path, beside) = (folder().join(name), folder().join("beside"));
+    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder for the input");
     fs::write(&beside, input).expect("an input written");
     fs::rename(&beside, &path).expect("an input in its place");
     path
@@ -109,4 +114,34 @@ pub fn speak(tokenizer: &FileTokenizer) {
         }
     }
     let _ = tokenizer.decode(&[0, 1, 5, u32::MAX]);
+}
+
+/// The parts of an input, which 0xff ends: no text has that byte. What is missing is empty.
+pub fn parts<const N: usize>(input: &[u8]) -> [&[u8]; N] {
+    let mut parts = input.splitn(N, |&byte| byte == 0xff);
+    [(); N].map(|()| parts.next().unwrap_or_default())
+}
+
+/// What is said of a file names it, and can be read.
+pub fn complaint(error: &Error) {
+    let text = error.to_string();
+    assert!(text.contains(&*folder().to_string_lossy()), "no file in: {text}");
+    assert!(text.len() < 4096, "{} bytes of complaint", text.len());
+}
+
+/// Opens the data of a task and puts some questions together.
+pub fn ask(input: &[u8], task: &Task) {
+    let open = match within(input, 64 << 20, 2048, || task.open()) {
+        Ok(open) => open,
+        Err(error) => return complaint(&error),
+    };
+    for (count, mode) in [(0, ShotMode::Fresh), (2, ShotMode::Fresh), (2, ShotMode::Fixed)] {
+        let shots = Shots { count: Some(count), mode: Some(mode), seed: 1 };
+        // What a template makes has at most 1 MiB, and work on the way to it makes at most 32.
+        let items = within(input, 256 << 20, 2048, || open.items(shots, Some(5)));
+        match items {
+            Ok(items) => assert!(items.items.len() <= 5),
+            Err(error) => complaint(&error),
+        }
+    }
 }

@@ -9,7 +9,11 @@ use std::{
     process::Command,
 };
 
-const TARGETS: [&str; 5] = ["safetensors", "gguf", "config", "tokenizer", "llama2c"];
+const TARGETS: [&str; 9] =
+    ["safetensors", "gguf", "config", "tokenizer", "llama2c", "bigbench", "task_file", "lm_eval", "data"];
+
+/// The rooms whose example `seeds` writes valid files, and dictionaries of what stands in them.
+const SEEDS: [&str; 2] = ["saltus-checkpoint", "saltus-task"];
 
 /// As `cargo fuzz` sets them, without a sanitizer.
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
@@ -28,7 +32,9 @@ pub(crate) fn run(minutes: &str, names: &[&str]) -> Result {
     }
     let folder = shell::target().join("fuzz");
     let seeds = shell::scratch("seeds")?;
-    shell::run(Command::new(shell::release_example("saltus-checkpoint", "seeds")?).arg(&seeds))?;
+    for package in SEEDS {
+        shell::run(Command::new(shell::release_example(package, "seeds")?).arg(&seeds))?;
+    }
     let programs = build(&folder)?;
     let mut failed = Vec::new();
     for target in TARGETS.iter().filter(|target| names.is_empty() || names.contains(target)) {
@@ -62,8 +68,13 @@ fn fuzz(program: &Path, corpus: &Path, seeds: &Path, minutes: f64) -> Result {
         PATIENCE,
         "-verbosity=0",
         "-print_final_stats=1",
+        "-max_len=65536",
         "-rss_limit_mb=4096",
     ]);
+    let dictionary = seeds.with_extension("dict");
+    if dictionary.is_file() {
+        command.arg(format!("-dict={}", dictionary.display()));
+    }
     command.arg(format!("-artifact_prefix={}/found-", corpus.display())).arg(corpus).arg(seeds);
     shell::run(&mut command)
 }

@@ -24,8 +24,8 @@ cargo xtask COMMAND
   bench train [--json]       training speed beside PyTorch eager on the shapes xs, s, m
   bench models               loading, scoring and generating beside transformers and llama.cpp (JSON)
   fuzz [--minutes N] [TARGET...]
-                             hostile model files for N minutes (1) each; targets:
-                             safetensors, gguf, config, tokenizer, llama2c
+                             hostile model and task files for N minutes (1) each; targets: safetensors, gguf,
+                             config, tokenizer, llama2c, bigbench, task_file, lm_eval, data
   conformance [PART...]      agreement with other programs and with itself; parts:
                              torch, models, lm_eval, bigbench, law, records, kill, page (all when none is
                              named); SALTUS_BIGBENCH=all compares all of BIG-bench
