@@ -19,8 +19,8 @@ fuzz_target!(|input: &[u8]| {
     };
     std::hint::black_box((leaf.quirks(), leaf.chance(), leaf.range(), leaf.name()));
     for (shots, mode) in [(0, ShotMode::Fresh), (2, ShotMode::Fresh), (2, ShotMode::Fixed)] {
-        // What is written of an example has at most 1 MiB, and there are three in a prompt.
-        within(input, 16 << 20, 64, || match leaf.questions(shots, mode, 42, Some(5)) {
+        // What is written of an example has at most 4 MiB, and there are three in a prompt.
+        within(input, 64 << 20, 64, || match leaf.questions(shots, mode, 42, Some(5)) {
             Ok(questions) => questions.for_each(|question| {
                 assert!(!question.targets.is_empty());
                 std::hint::black_box(question);

@@ -23,8 +23,8 @@ fuzz_target!(|input: &[u8]| {
         Ok(task) => task,
         Err(error) => return complaint(&error),
     };
-    // What is written of an example has at most 1 MiB, and there are three in a prompt.
-    within(input, 32 << 20, 64, || match task.questions(&[0, 2], 5, Key::new(1)) {
+    // What is written of an example has at most 4 MiB, and there are three in a prompt.
+    within(input, 256 << 20, 64, || match task.questions(&[0, 2], 5, Key::new(1)) {
         Ok(sets) => {
             let questions = || sets.iter().flat_map(|set| &set.questions);
             assert!(questions().all(|question| !question.prompt.is_empty() && !question.candidates.is_empty()));
