@@ -3,8 +3,8 @@
 use saltus_checkpoint::{Checkpoint, Description, FileTokenizer};
 use saltus_lm::Tokenizer;
 use saltus_task::{
-    Error,
-    lm_eval::{ShotMode, Shots, Task},
+    Error, ShotMode,
+    lm_eval::{Shots, Task},
 };
 use std::{
     alloc::{GlobalAlloc, Layout, System},

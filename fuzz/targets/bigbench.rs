@@ -3,7 +3,10 @@
 
 use libfuzzer_sys::fuzz_target;
 use saltus_fuzz::{complaint, file, folder, within};
-use saltus_task::bigbench::{Leaf, Library, ShotMode};
+use saltus_task::{
+    ShotMode,
+    bigbench::{Leaf, Library},
+};
 
 fuzz_target!(|input: &[u8]| {
     let path = file("tree/task/task.json", input);
@@ -17,7 +20,7 @@ fuzz_target!(|input: &[u8]| {
         Ok(leaf) => leaf,
         Err(error) => return complaint(&error),
     };
-    std::hint::black_box((leaf.quirks(), leaf.chance(), leaf.range(), leaf.name()));
+    std::hint::black_box((leaf.quirks(), leaf.chance(), leaf.grading()));
     for (shots, mode) in [(0, ShotMode::Fresh), (2, ShotMode::Fresh), (2, ShotMode::Fixed)] {
         // What is written of an example has at most 4 MiB, and there are three in a prompt.
         within(input, 64 << 20, 64, || match leaf.questions(shots, mode, 42, Some(5)) {
