@@ -2,6 +2,7 @@
 
 mod architecture;
 mod bench;
+mod bench_eval;
 mod bigbench;
 mod check;
 mod conformance;
@@ -23,6 +24,7 @@ cargo xtask COMMAND
   check [--fix]              format, lints, docs, architecture, size limits, dependencies
   bench train [--json]       training speed beside PyTorch eager on the shapes xs, s, m
   bench models               loading, scoring and generating beside transformers and llama.cpp (JSON)
+  bench eval [QUESTIONS]     benchmark tasks beside lm-evaluation-harness (JSON; 16 questions take a quarter of an hour)
   fuzz [--minutes N] [TARGET...]
                              hostile model and task files for N minutes (1) each; targets: safetensors, gguf,
                              config, tokenizer, llama2c, bigbench, task_file, lm_eval, data
@@ -42,6 +44,8 @@ fn main() -> ExitCode {
         ["bench", "train"] => bench::train(false),
         ["bench", "train", "--json"] => bench::train(true),
         ["bench", "models"] => bench::models(),
+        ["bench", "eval"] => bench_eval::eval("16", 1),
+        ["bench", "eval", questions] => bench_eval::eval(questions, 3),
         ["fuzz", "--minutes", minutes, targets @ ..] => fuzz::run(minutes, targets),
         ["fuzz", targets @ ..] => fuzz::run("1", targets),
         ["conformance", parts @ ..] => conformance::run(parts),

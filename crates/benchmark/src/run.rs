@@ -80,9 +80,11 @@ impl Asked<'_> {
     /// As for [`plan`](Self::plan).
     pub fn cost(&self, model: &dyn LanguageModel, planned: &[Planned]) -> Result<Cost, Error> {
         let mut cost = Cost::default();
-        self.missing(planned, &mut |sheet, _, part| {
-            let questions = &sheet.set.questions[part.questions.clone()];
-            cost += Prepared::new(model, questions, self.encoding(sheet)).cost();
+        self.missing(planned, &mut |sheet, cell| {
+            for part in &cell.missing {
+                let questions = &sheet.set.questions[part.questions.clone()];
+                cost += Prepared::new(model, questions, self.encoding(sheet)).cost();
+            }
             Ok(())
         })?;
         Ok(cost)
@@ -101,22 +103,26 @@ impl Asked<'_> {
         store: &Store,
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), Error> {
-        self.missing(planned, &mut |sheet, header, part| {
-            let questions = &sheet.set.questions[part.questions.clone()];
-            let prepared = Prepared::new(model, questions, self.encoding(sheet));
-            tell(Event::Begins { cell: header, cost: prepared.cost() });
-            store.write(&part.key, &prepared.measure(model, key, &sheet.set)?)?;
-            tell(Event::Done { bytes: part.bytes });
-            Ok(())
-        })?;
-        planned.iter().try_for_each(|cell| store.finish(&cell.header))
+        let whole = planned.iter().filter(|cell| cell.missing.is_empty());
+        whole.into_iter().try_for_each(|cell| store.finish(&cell.header))?;
+        self.missing(planned, &mut |sheet, Planned { header, missing }| {
+            for part in missing {
+                let questions = &sheet.set.questions[part.questions.clone()];
+                let prepared = Prepared::new(model, questions, self.encoding(sheet));
+                tell(Event::Begins { cell: header, cost: prepared.cost() });
+                store.write(&part.key, &prepared.measure(model, key, &sheet.set)?)?;
+                tell(Event::Done { bytes: part.bytes });
+            }
+            store.finish(header)
+        })
     }
 
-    /// Calls `visit` with every missing part, its sheet made again: the questions of all tasks may not fit the memory.
+    /// Calls `visit` with every cell that misses parts, its sheet made again: the questions of all tasks may not fit the
+    /// memory.
     fn missing(
         &self,
         planned: &[Planned],
-        visit: &mut dyn FnMut(&Sheet, &Header, &Part) -> Result<(), Error>,
+        visit: &mut dyn FnMut(&Sheet, &Planned) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut rest = planned.iter();
         for task in &self.catalogue.tasks {
@@ -131,7 +137,7 @@ impl Asked<'_> {
                     let problem = "was changed while it was asked: run again";
                     return Err(Error::Asked(format!("the task {} {problem}", cell.header.name())));
                 }
-                cell.missing.iter().try_for_each(|part| visit(&sheet, &cell.header, part))
+                if cell.missing.is_empty() { Ok(()) } else { visit(&sheet, cell) }
             })?;
         }
         Ok(())
