@@ -128,7 +128,7 @@ fn the_metrics_of_bigbench_and_their_intervals() {
     use bigbench::Metric::{Bleu, Brier, CalibrationError, ExactMatch, MultipleChoiceGrade, Rouge};
     let records: Vec<Record> = (0..40)
         .map(|item: u32| {
-            let right = item % 4 != 0;
+            let right = !item.is_multiple_of(4);
             let said = if right { "the red house is old." } else { "a blue car." };
             let candidates = vec![
                 candidate(0, Role::Choice, "yes", 1.0, if right { -0.1 } else { -2.0 }),
