@@ -1,6 +1,6 @@
 //! Progress while a model is asked: tokens read a second, and the time left.
 
-use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use saltus_benchmark::Event;
 use saltus_lm::LanguageModel;
 use std::{
@@ -43,8 +43,7 @@ impl<'m> Asking<'m> {
         let terminal = std::io::stderr().is_terminal();
         let target = if quiet || !terminal { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some(bytes as u64), target);
-        let style =
-            ProgressStyle::with_template("{prefix} {bar:24} {percent:>3}%  {elapsed} so far, {eta} left  {msg}");
+        let style = ProgressStyle::with_template("{prefix} {bar:24} {percent:>3}%  {elapsed} so far, {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_prefix(name.to_owned());
         let read_before = model.tokens_read();
@@ -80,12 +79,15 @@ impl<'m> Asking<'m> {
         self.bar.set_position(position as u64);
         let seconds = self.begun.elapsed().as_secs_f64();
         let speed = (read - self.read_before) as f64 / seconds.max(1e-3);
-        let message = format!("{} tokens/s  {}", HumanCount(speed as u64), state.cell);
+        // By the whole of what is done: parts take unequally long, and the last ones alone would mislead.
+        let (all, done) = (self.bar.length().unwrap_or(1).max(1) as f64, position as f64);
+        let left =
+            Duration::from_secs_f64(if done > 0.01 * all { seconds * (all - done).max(0.0) / done } else { 0.0 });
+        let left = if done > 0.01 * all { format!("{} left  ", HumanDuration(left)) } else { String::new() };
+        let message = format!("{left}{} tokens/s  {}", HumanCount(speed as u64), state.cell);
         let since = state.line.unwrap_or(self.begun).elapsed();
         if !self.terminal && !self.quiet && since > LINE_EVERY && !state.cell.is_empty() {
-            let percent = 100 * position as u64 / self.bar.length().unwrap_or(1).max(1);
-            let left = if percent > 1 { format!(", about {} s left", self.bar.eta().as_secs()) } else { String::new() };
-            eprintln!("{}: {percent}%{left}  {message}", self.bar.prefix());
+            eprintln!("{}: {:.0}%  {message}", self.bar.prefix(), 100.0 * done / all);
             state.line = Some(Instant::now());
         }
         self.bar.set_message(message);

@@ -89,7 +89,7 @@ fn folders_and_files() {
     fs::write(folder.path().join("full/letter.txt"), "dear").unwrap();
     insta::assert_snapshot!("not a study's folder", run(&["run", "study.toml", "--out", "full"]));
     fs::create_dir(folder.path().join("other")).unwrap();
-    fs::write(folder.path().join("other/saltus.json"), r#"{"study":"other","schema":101}"#).unwrap();
+    fs::write(folder.path().join("other/saltus.json"), r#"{"study":"other","schema":102}"#).unwrap();
     insta::assert_snapshot!("another study's folder", run(&["run", "study.toml", "--out", "other"]));
     fs::write(folder.path().join("other/saltus.json"), r#"{"study":"tiny","schema":7}"#).unwrap();
     insta::assert_snapshot!("another version's folder", run(&["run", "study.toml", "--out", "other"]));
