@@ -287,6 +287,7 @@ pub(crate) fn compare(arguments: &CompareArguments) -> Result<ExitCode> {
 
 fn compared(shown: &ComparedShown) -> String {
     let mut rows = vec![row([
+        "model",
         "task",
         "metric",
         "items",
@@ -300,7 +301,10 @@ fn compared(shown: &ComparedShown) -> String {
         "items for it",
     ])];
     rows.extend(shown.comparisons.iter().map(|c| {
+        // Two models stand in the selections; of one model cells may be compared for several.
+        let model = if c.a.model == c.b.model { c.a.model.clone() } else { format!("{} to {}", c.a.model, c.b.model) };
         vec![
+            model,
             c.task.clone(),
             c.metric.clone(),
             c.items.to_string(),
