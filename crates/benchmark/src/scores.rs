@@ -98,6 +98,17 @@ pub fn aggregates(scored: &[Scored], groups: &[Group]) -> Vec<Aggregate> {
     let mut found = Vec::new();
     for (at, cells) in by {
         found.extend(of_bigbench(&at, &cells));
+    }
+    // The tasks of a group may each have their own way to draw shots.
+    let mut by: BTreeMap<Coordinates, Vec<&Scored>> = BTreeMap::new();
+    for cell in scored {
+        let (model, shots, _, seed, boundary) = coordinates(&cell.header);
+        by.entry((model, shots, String::new(), seed, boundary)).or_default().push(cell);
+    }
+    for (mut at, cells) in by {
+        let mut modes: Vec<&str> = cells.iter().map(|cell| cell.header.shot_mode.as_str()).collect();
+        modes.dedup();
+        at.2 = if let [mode] = modes[..] { mode.to_owned() } else { "mixed".into() };
         found.extend(of_groups(&at, &cells, groups));
     }
     found

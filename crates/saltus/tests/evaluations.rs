@@ -232,6 +232,32 @@ fn mistakes_are_told_with_a_remedy() {
 }
 
 #[test]
+fn a_group_is_one_score_however_its_tasks_draw_their_shots() {
+    let folder = grown();
+    let at = folder.path();
+    let task = |name: &str, more: &str| {
+        let text = format!(
+            "task: {name}\ndataset_path: json\ndataset_kwargs: {{data_files: {{test: data.jsonl}}}}\ntest_split: test\n\
+             fewshot_split: test\noutput_type: multiple_choice\ndoc_to_text: \"Q: {{{{q}}}}?\\nA:\"\n\
+             doc_to_choice: [even, odd]\ndoc_to_target: a\n{more}"
+        );
+        fs::write(at.join(format!("{name}.yaml")), text).unwrap();
+    };
+    task("drawn", "");
+    task("first", "fewshot_config: {sampler: first_n}\n");
+    fs::write(
+        at.join("both.yaml"),
+        "group: both\ntask: [drawn, first]\naggregate_metric_list: [{metric: acc, weight_by_size: true}]\n",
+    )
+    .unwrap();
+    let shown = json(&eval(at, "out", &["--task", "both.yaml", "--shots", "1"]));
+    let aggregate = &shown["aggregates"][0];
+    assert_eq!((aggregate["name"].as_str(), aggregate["of"].as_u64()), (Some("both"), Some(2)), "{shown}");
+    let acc = |cell: usize| shown["cells"][cell]["scores"][0]["value"].as_f64().unwrap();
+    assert!((aggregate["value"].as_f64().unwrap() - (acc(0) + acc(1)) / 2.0).abs() < 1e-12, "{shown}");
+}
+
+#[test]
 fn a_dry_run_says_what_will_be_read_and_writes_nothing() {
     let folder = grown();
     let at = folder.path();
