@@ -131,7 +131,8 @@ pub fn complaint(error: &Error) {
 
 /// Opens the data of a task and puts some questions together.
 pub fn ask(input: &[u8], task: &Task) {
-    let open = match within(input, 64 << 20, 2048, || task.open()) {
+    // A data file may be compressed, and a row of it is made whole before it is looked at.
+    let open = match within(input, 512 << 20, 2048, || task.open()) {
         Ok(open) => open,
         Err(error) => return complaint(&error),
     };

@@ -167,26 +167,51 @@ fn tables_of_nothing() {
     data("json", "[".repeat(1 << 20).as_bytes(), "recursion limit");
 }
 
-/// One text in a dictionary, to which each row points.
+/// What the library would go over two billion times: a list of so many truth values, which take no bytes.
 #[test]
-fn parquet_that_unpacks_to_gigabytes() {
+fn parquet_whose_lists_are_longer_than_the_file() {
+    let footer = [0x19, 0xf1, 0xff, 0xff, 0xff, 0xff, 7, 0];
+    let bytes = [b"PAR1".as_slice(), &footer, &(footer.len() as u32).to_le_bytes(), b"PAR1"].concat();
+    data("parquet", &bytes, "cannot read it as Parquet (its end is broken)");
+    for bytes in [b"PAR1".as_slice(), b"", &[0xff; 20]] {
+        data("parquet", bytes, "cannot read it as Parquet (its end is broken)");
+    }
+}
+
+fn parquet_file<T: parquet::data_type::DataType>(
+    column: &str,
+    values: &[T::T],
+    levels: Option<[&[i16]; 2]>,
+) -> Vec<u8> {
     use parquet::{
-        data_type::{ByteArray, ByteArrayType},
         file::{properties::WriterProperties, writer::SerializedFileWriter},
         schema::parser::parse_message_type,
     };
-    let schema = parse_message_type("message m { required binary q (UTF8); }").unwrap();
+    let schema = parse_message_type(&format!("message m {{ {column}; }}")).unwrap();
     let properties = WriterProperties::builder().set_dictionary_enabled(true).build();
     let mut file = SerializedFileWriter::new(Vec::new(), schema.into(), properties.into()).unwrap();
     let mut group = file.next_row_group().unwrap();
     let mut column = group.next_column().unwrap().unwrap();
-    let texts = vec![ByteArray::from("x".repeat(100_000).as_str()); 20_000];
-    column.typed::<ByteArrayType>().write_batch(&texts, None, None).unwrap();
+    let [definition, repetition] = levels.map_or([None; 2], |levels| levels.map(Some));
+    column.typed::<T>().write_batch(values, definition, repetition).unwrap();
     column.close().unwrap();
     group.close().unwrap();
-    let bytes = file.into_inner().unwrap();
+    file.into_inner().unwrap()
+}
+
+/// One text in a dictionary, to which each row points, and one list of equal numbers.
+#[test]
+fn parquet_that_unpacks_to_gigabytes() {
+    use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+    let text = ByteArray::from("x".repeat(100_000).as_str());
+    let bytes = parquet_file::<ByteArrayType>("required binary q (UTF8)", &vec![text; 20_000], None);
     assert!(bytes.len() < 1 << 20);
     data("parquet", &bytes, "split the file into several tasks");
+    let n = 3 << 20;
+    let levels = (vec![1; n], (0..n).map(|i| i16::from(i > 0)).collect::<Vec<i16>>());
+    let bytes = parquet_file::<Int64Type>("repeated int64 q", &vec![7; n], Some([&levels.0, &levels.1]));
+    assert!(bytes.len() < 1 << 16);
+    data("parquet", &bytes, "elements of lists up to here");
 }
 
 #[test]

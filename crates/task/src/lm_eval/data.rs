@@ -1,21 +1,13 @@
 //! Data files as the `datasets` library reads them: JSON, JSONL, CSV and Parquet, to columns and documents.
 
-use super::{
-    file_error,
-    value::{self, Value},
-};
+use super::{file_error, parquet_file, value::Value};
 use crate::{
     Error, MAX_EXAMPLES, MAX_FILE_BYTES, MAX_TEXT_BYTES,
     read::{length, read_bytes, read_text},
 };
-use parquet::{
-    file::reader::{FileReader, SerializedFileReader},
-    record::{Field, Row},
-};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::{
     collections::{HashMap, HashSet},
-    panic::AssertUnwindSafe,
     path::Path,
 };
 
@@ -23,7 +15,7 @@ use std::{
 const MAX_VALUES: usize = 50_000_000;
 /// Bytes that documents may take in memory for each byte of a file, and whatever its length: a file may be compressed,
 /// but what unpacks to a thousand times its length says nothing new.
-const MAX_GROWTH: (usize, usize) = (64, 256 << 20);
+pub(super) const MAX_GROWTH: (usize, usize) = (64, 256 << 20);
 /// Empty places in a table for each value, and however few there are.
 const MAX_EMPTY: (usize, usize) = (32, 2 << 20);
 /// What to do about a file that is too large.
@@ -63,7 +55,10 @@ pub(super) fn read(format: Format, paths: &[std::path::PathBuf], field: Option<&
         match format {
             Format::Json => json(path, &text(path)?, field, &mut rows)?,
             Format::Csv { delimiter } => csv(path, &text(path)?, delimiter, &mut rows)?,
-            Format::Parquet => parquet(path, read_bytes(path, MAX_FILE_BYTES, TOO_LARGE)?, &mut rows)?,
+            Format::Parquet => {
+                let bytes = read_bytes(path, MAX_FILE_BYTES, TOO_LARGE)?;
+                parquet_file::read(path, bytes, &mut |document| rows.push(path, document))?;
+            }
         }
     }
     let mut split = rows.split;
@@ -425,69 +420,6 @@ fn truth(cell: &str) -> Option<bool> {
         "False" | "FALSE" | "false" => Some(false),
         _ => None,
     }
-}
-
-fn parquet(path: &Path, bytes: Vec<u8>, rows: &mut Rows) -> Result<(), Error> {
-    let wrong = |what: String| {
-        let remedy = "write it again, uncompressed or with Snappy, with columns of texts, numbers, lists and structs";
-        file_error(path, String::new(), format!("cannot read it as Parquet ({what})"), remedy)
-    };
-    // The library is not written for broken files alone: what panics in it is a broken file too.
-    let mut push = |document| rows.push(path, document);
-    let read = std::panic::catch_unwind(AssertUnwindSafe(|| parquet_rows(bytes, &mut push)));
-    read.map_err(|_| wrong("broken".into()))?.map_err(wrong)?
-}
-
-/// Gives row after row to `push`, until that refuses one.
-fn parquet_rows(
-    bytes: Vec<u8>,
-    push: &mut impl FnMut(Vec<(String, Value)>) -> Result<(), Error>,
-) -> Result<Result<(), Error>, String> {
-    let error = |e: parquet::errors::ParquetError| e.to_string();
-    let reader = SerializedFileReader::new(bytes::Bytes::from(bytes)).map_err(error)?;
-    let metadata = reader.metadata();
-    let size: i64 =
-        metadata.row_groups().iter().map(|group| group.total_byte_size().max(0)).fold(0, i64::saturating_add);
-    if size > 4 * MAX_FILE_BYTES as i64 || metadata.file_metadata().num_rows() > MAX_EXAMPLES as i64 {
-        return Err(format!("{size} bytes when uncompressed, {} rows", metadata.file_metadata().num_rows()));
-    }
-    for row in reader.get_row_iter(None).map_err(error)? {
-        if let Err(refused) = push(members(&row.map_err(error)?, 0)?) {
-            return Ok(Err(refused));
-        }
-    }
-    Ok(Ok(()))
-}
-
-fn members(row: &Row, depth: usize) -> Result<Vec<(String, Value)>, String> {
-    row.get_column_iter().map(|(name, field)| Ok((name.clone(), cell(field, depth)?))).collect()
-}
-
-fn cell(field: &Field, depth: usize) -> Result<Value, String> {
-    if depth == value::MAX_DEPTH {
-        return Err("nested too deep".into());
-    }
-    Ok(match field {
-        Field::Null => Value::None,
-        Field::Bool(b) => Value::Bool(*b),
-        Field::Byte(i) => Value::Int(i64::from(*i)),
-        Field::Short(i) => Value::Int(i64::from(*i)),
-        Field::Int(i) => Value::Int(i64::from(*i)),
-        Field::Long(i) => Value::Int(*i),
-        Field::UByte(i) => Value::Int(i64::from(*i)),
-        Field::UShort(i) => Value::Int(i64::from(*i)),
-        Field::UInt(i) => Value::Int(i64::from(*i)),
-        Field::ULong(i) => i64::try_from(*i).map_or(Value::Float(*i as f64), Value::Int),
-        Field::Float16(x) => Value::Float(f64::from(*x)),
-        Field::Float(x) => Value::Float(f64::from(*x)),
-        Field::Double(x) => Value::Float(*x),
-        Field::Str(text) => Value::Text(text.clone()),
-        Field::Group(row) => Value::Map(members(row, depth + 1)?),
-        Field::ListInternal(list) => {
-            Value::List(list.elements().iter().map(|field| cell(field, depth + 1)).collect::<Result<_, _>>()?)
-        }
-        other => return Err(format!("a column of dates, times, decimals, bytes or maps: {other}")),
-    })
 }
 
 /// Documents that stand in the task file itself.
