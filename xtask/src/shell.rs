@@ -8,9 +8,10 @@ use std::{
 /// Everything in xtask fails with a sentence.
 pub(crate) type Result<T = ()> = std::result::Result<T, String>;
 
-/// The root of the checkout.
+/// The root of the checkout: as cargo says it now, because a target folder may be shared by several checkouts.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&manifest).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
 /// Cargo's target folder, which also holds the tools and the Python environment that xtask installs.
