@@ -5,6 +5,7 @@
 //! L(N, D) = E + A / N^alpha + B / D^beta    on all checkpoints                     fit_size_tokens
 //! C -> N*, D*, L*                           closed form from L(N, D)               frontier
 //! lower envelope of loss against C          from the data alone                    Observations::envelope
+//! a budget -> N, D, L by published laws                                            plan
 //! ```
 //!
 //! The objective is that of Chinchilla's approach 3 (arXiv 2203.15556, appendix D.3): the *sum* of Huber losses of log
@@ -21,6 +22,7 @@ mod frontier;
 mod law;
 mod objective;
 mod observation;
+pub mod plan;
 mod resample;
 mod start;
 
