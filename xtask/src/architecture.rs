@@ -19,7 +19,9 @@ const ROOMS: &[(&str, &str)] = &[
     ("compute", ""),
     ("checkpoint", "lm"),
     ("transformer", "checkpoint compute lm"),
-    ("task", "lm"),
+    ("file", ""),
+    ("results", "file"),
+    ("task", "file lm"),
     ("corpus", "task lm"),
     ("train", "corpus transformer compute lm"),
     ("eval", "lm task record stats"),
@@ -28,7 +30,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("law", "stats"),
     ("report", ""),
     ("study", "lm record corpus transformer train task eval emergence law report stats"),
-    ("saltus", "study benchmark eval task record report checkpoint transformer lm"),
+    ("saltus", "results study benchmark eval task record report checkpoint transformer lm"),
 ];
 
 /// Rooms that may not know the disk.
