@@ -11,8 +11,34 @@ pub struct Measurement {
     pub scale: f64,
     /// The model's seed. Equal seeds at different scales are different models.
     pub seed: u64,
+    /// Its scores.
+    pub scores: Scores,
+}
+
+/// What is known of a model's scores. All measurements of an ability are of one kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scores {
     /// One score for each item; item i is the same item in every measurement of the ability. NaN: not scored.
-    pub scores: Vec<f64>,
+    Items(Vec<f64>),
+    /// Their mean alone, as tables of results have it.
+    Mean {
+        /// The mean.
+        value: f64,
+        /// Items that it is the mean of.
+        items: u32,
+        /// Its standard error over items; NaN if it is not known. A proportion has its own.
+        standard_error: f64,
+    },
+}
+
+impl Scores {
+    /// The items' scores; none if only their mean is known.
+    pub fn items(&self) -> &[f64] {
+        match self {
+            Scores::Items(scores) => scores,
+            Scores::Mean { .. } => &[],
+        }
+    }
 }
 
 /// What a score is, and so what its noise can be.
@@ -187,6 +213,17 @@ pub enum Unjudgeable {
         found: usize,
         /// The number of scores of the first model.
         expected: usize,
+    },
+    /// Items of one model and the mean of another.
+    #[error(
+        "scale {scale}, seed {seed}: the scores of items where another model has their mean alone, or the other way; give \
+         items for all models, or means for all"
+    )]
+    Mixed {
+        /// Scale of the model.
+        scale: f64,
+        /// Seed of the model.
+        seed: u64,
     },
     /// A model without a single score.
     #[error("scale {scale}, seed {seed}: no item was scored; leave this model out")]

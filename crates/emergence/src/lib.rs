@@ -56,7 +56,7 @@ mod spread;
 mod threshold;
 mod together;
 
-pub use ability::{Ability, Analysis, Kind, Measurement, Point, Shape, Threshold, Unjudgeable, Verdict};
+pub use ability::{Ability, Analysis, Kind, Measurement, Point, Scores, Shape, Threshold, Unjudgeable, Verdict};
 pub use artefact::{ArtefactRuling, Ruling, TokenScores, Twin, p_power_l, rule_artefact};
 pub use curve::STEEPEST_SMOOTH_RISE;
 pub use effect::{Effect, EffectPoint, effect, effect_between_ladders};

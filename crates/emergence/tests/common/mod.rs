@@ -3,7 +3,7 @@
 
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
-use saltus_emergence::{Ability, Analysis, Kind, Measurement};
+use saltus_emergence::{Ability, Analysis, Kind, Measurement, Scores};
 use saltus_random::Key;
 
 /// Non-embedding parameters of the pocket ladder.
@@ -17,7 +17,7 @@ fn build(kind: Kind, higher: bool, means: &[&[f64]], scores: impl Fn(usize, usiz
     let mut measurements = Vec::new();
     for (j, seeds) in means.iter().enumerate() {
         for (r, &m) in seeds.iter().enumerate() {
-            measurements.push(Measurement { scale: PARAMS[j], seed: r as u64, scores: scores(j, r, m) });
+            measurements.push(Measurement { scale: PARAMS[j], seed: r as u64, scores: Scores::Items(scores(j, r, m)) });
         }
     }
     Ability { kind, higher_is_better: higher, measurements }
@@ -110,7 +110,7 @@ pub(crate) fn simulate(truth: &Truth, trial: u64) -> Ability {
                     (0..truth.items).map(|_| f64::from(rng.random_bool(rate))).collect()
                 }
             };
-            measurements.push(Measurement { scale, seed, scores });
+            measurements.push(Measurement { scale, seed, scores: Scores::Items(scores) });
         }
     }
     Ability { kind: truth.kind, higher_is_better: true, measurements }
