@@ -58,9 +58,35 @@ pub enum Kind {
     Unbounded,
 }
 
+/// What the scale of an ability is, as a power of the number of parameters: what counts as a steep rise depends on it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Axis {
+    /// Parameters, or training tokens: the loss falls with either by similar exponents (arXiv 2203.15556).
+    Params,
+    /// Training FLOPs, which grow with the square of the parameters where tokens grow with them (arXiv 2203.15556).
+    Flops,
+    /// The model's loss: N^-0.076 (arXiv 2001.08361, equation 1.1). The lower, the larger.
+    Loss,
+}
+
+impl Axis {
+    /// Its power of the number of parameters.
+    pub fn exponent(self) -> f64 {
+        match self {
+            Axis::Params => 1.0,
+            Axis::Flops => 2.0,
+            Axis::Loss => -0.076,
+        }
+    }
+}
+
 /// One ability by one metric over the sizes of one ladder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ability {
+    /// What the scales of the measurements are.
+    pub axis: Axis,
+    /// The highest mean that a model can reach, 1 if that is not known to be less; no matter for unbounded metrics.
+    pub ceiling: f64,
     /// What a score is.
     pub kind: Kind,
     /// Whether a higher score is the better one.
@@ -102,6 +128,13 @@ pub enum Shape {
     InvertedU,
     /// The measurements do not decide.
     Undetermined,
+}
+
+impl Ability {
+    /// An ability over parameters, without a ceiling below 1.
+    pub fn over_params(kind: Kind, higher_is_better: bool, measurements: Vec<Measurement>) -> Ability {
+        Ability { axis: Axis::Params, ceiling: 1.0, kind, higher_is_better, measurements }
+    }
 }
 
 impl Shape {
@@ -151,6 +184,7 @@ pub struct Point {
 pub struct Threshold {
     /// The smallest tested scale from which on the ability is above chance + delta beyond doubt.
     pub scale: f64,
+    /// On an axis that falls as models get better, as the loss does, `low` is the greater number.
     /// Largest tested scale up to which the ability is below chance + delta beyond doubt; the smallest tested scale if
     /// there is none.
     pub low: f64,

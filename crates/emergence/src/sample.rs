@@ -1,7 +1,7 @@
 //! The measurements in order: sizes by rising scale, scores turned so that higher is better, and how far seeds differ.
 
 use crate::spread::{LENT_DOF, Seen, UNIFORM, learnt, moderated, most, pooled};
-use crate::{Ability, Analysis, Kind, Measurement, Point, Scores, Unjudgeable};
+use crate::{Ability, Analysis, Axis, Kind, Measurement, Point, Scores, Unjudgeable};
 use saltus_stats::{Interval, crossed, mean, t_quantile, wilson};
 
 /// One model.
@@ -22,7 +22,7 @@ pub(crate) struct Model {
 #[derive(Clone, Debug)]
 pub(crate) struct Size {
     pub(crate) scale: f64,
-    /// ln(scale).
+    /// ln(scale), in the unit of parameters.
     pub(crate) x: f64,
     pub(crate) models: Vec<Model>,
     /// Mean over models.
@@ -55,6 +55,10 @@ impl Turn {
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
     pub(crate) kind: Kind,
+    pub(crate) axis: Axis,
+    /// Lowest and highest possible mean.
+    pub(crate) range: (f64, f64),
+    /// By rising x.
     pub(crate) sizes: Vec<Size>,
     /// Each size's spread over seeds, in units of room.
     spread: Vec<f64>,
@@ -79,17 +83,23 @@ impl Sample {
         for m in &ability.measurements {
             models.push((m.scale, read_model(m, kind, turn, first)?));
         }
-        models.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.seed.cmp(&b.1.seed)));
+        let order = if ability.axis.exponent() < 0.0 { -1.0 } else { 1.0 };
+        models.sort_by(|a, b| (order * a.0).total_cmp(&(order * b.0)).then(a.1.seed.cmp(&b.1.seed)));
         assume_noise(&mut models, kind);
         let mut sizes: Vec<Size> = Vec::new();
         for group in models.chunk_by(|a, b| a.0 == b.0) {
             if let Some(twice) = group.windows(2).find(|w| w[0].1.seed == w[1].1.seed) {
                 return Err(Unjudgeable::Twice { scale: twice[0].0, seed: twice[0].1.seed });
             }
-            sizes.push(Size::new(kind, group[0].0, group.iter().map(|g| g.1.clone()).collect()));
+            sizes.push(Size::new(kind, (ability.axis, group[0].0), group.iter().map(|g| g.1.clone()).collect()));
         }
         let spread = moderated(&sizes.iter().map(|s| s.seen).collect::<Vec<_>>(), most(kind));
-        Ok(Sample { kind, sizes, spread, turn })
+        let range = match (kind, turn) {
+            (Kind::Unbounded, _) => (f64::NEG_INFINITY, f64::INFINITY),
+            (_, Turn::Keep) => (0.0, ability.ceiling.clamp(0.0, 1.0)),
+            _ => (0.0, 1.0),
+        };
+        Ok(Sample { kind, axis: ability.axis, range, sizes, spread, turn })
     }
 
     /// A value back in the metric's own direction.
@@ -110,7 +120,7 @@ impl Sample {
         }
     }
 
-    /// ln(scale) of each size.
+    /// ln(scale) of each size, in the unit of parameters.
     pub(crate) fn xs(&self) -> Vec<f64> {
         self.sizes.iter().map(|s| s.x).collect()
     }
@@ -196,7 +206,7 @@ impl Sample {
 }
 
 impl Size {
-    fn new(kind: Kind, scale: f64, models: Vec<Model>) -> Size {
+    fn new(kind: Kind, (axis, scale): (Axis, f64), models: Vec<Model>) -> Size {
         let (seed_means, noise, item_variance) = if models[0].scores.is_empty() {
             // How far the seeds agree on which items are hard is not known: as far as can be.
             let noise = mean(&models.iter().map(|m| m.noise).collect::<Vec<_>>());
@@ -208,7 +218,7 @@ impl Size {
         };
         Size {
             scale,
-            x: scale.ln(),
+            x: scale.ln() / axis.exponent(),
             mean: mean(&seed_means),
             seen: Seen::new(kind, &seed_means, noise),
             item_variance,

@@ -5,8 +5,8 @@ mod common;
 use common::{PARAMS, analysis, bounded, proportion, unbounded};
 use proptest::prelude::*;
 use saltus_emergence::{
-    Ability, Analysis, DECISIVE, Kind, Measurement, Ruling, Scores, Shape, TokenScores, Unjudgeable, Verdict, effect,
-    effect_between_ladders, judge, p_power_l, rule_artefact,
+    Ability, Analysis, Axis, DECISIVE, Kind, Measurement, Ruling, Scores, Shape, TokenScores, Unjudgeable, Verdict,
+    effect, effect_between_ladders, judge, p_power_l, rule_artefact,
 };
 
 type Means<'a> = [&'a [f64]; 8];
@@ -234,6 +234,25 @@ fn means_are_judged_as_their_items_are() {
     }
 }
 
+/// The same curve over parameters, over FLOPs that grow as their square, and over the loss that falls as their power.
+#[test]
+fn a_verdict_does_not_depend_on_the_axis() {
+    let over_params = proportion(0.0, 300, &rows(&around(ADDITION, 0.0)));
+    let expect = verdict(&over_params);
+    for (axis, exponent) in [(Axis::Flops, 2.0), (Axis::Loss, -0.076)] {
+        let mut other = over_params.clone();
+        other.axis = axis;
+        other.measurements.iter_mut().for_each(|m| m.scale = m.scale.powf(exponent));
+        let found = verdict(&other);
+        assert_eq!(found.shape, expect.shape);
+        let values = |v: &Verdict| v.points.iter().map(|p| p.value).collect::<Vec<_>>();
+        assert_eq!(values(&found), values(&expect));
+        let (a, b) = (found.threshold.map(|t| t.scale), expect.threshold.map(|t| t.scale.powf(exponent)));
+        assert_eq!(a, b);
+        assert!((found.curve[9].0 / expect.curve[9].0.powf(exponent) - 1.0).abs() < 1e-9);
+    }
+}
+
 /// Without any word on their noise, means are as noisy as they scatter.
 #[test]
 fn means_of_unknown_noise_are_judged_by_their_scatter() {
@@ -244,7 +263,7 @@ fn means_of_unknown_noise_are_judged_by_their_scatter() {
             standard_error: f64::NAN,
         };
         let measurements = (0..8).map(|i| Measurement { scale: PARAMS[i], seed: 0, scores: mean(i) }).collect();
-        verdict(&Ability { kind: Kind::Unbounded, higher_is_better: false, measurements })
+        verdict(&Ability::over_params(Kind::Unbounded, false, measurements))
     };
     let (clean, noisy) = (losses(0.01), losses(0.2));
     assert_eq!(clean.shape, Shape::Smooth);
@@ -292,7 +311,7 @@ fn degenerate_ladders_have_finite_verdicts() {
                 };
                 // The last size has one seed fewer, where there are several.
                 let measurements = (0..sizes * seeds - u64::from(seeds > 1)).map(model).collect();
-                let v = verdict(&Ability { kind, higher_is_better: true, measurements });
+                let v = verdict(&Ability::over_params(kind, true, measurements));
                 assert!((v.weights.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{kind:?} {v:?}");
                 assert!(v.points.iter().all(|p| p.low <= p.value && p.value <= p.high), "{kind:?} {v:?}");
                 assert!(v.curve.iter().all(|c| c.0.is_finite() && c.1.is_finite()), "{kind:?} {v:?}");

@@ -133,11 +133,8 @@ impl Book<'_> {
         };
         let measurements: Vec<_> =
             answers.iter().filter(|(_, s)| s.iter().any(|v| !v.is_nan())).map(measurement).collect();
-        (!measurements.is_empty()).then(|| emergence::Ability {
-            kind,
-            higher_is_better: metric.higher_is_better(),
-            measurements,
-        })
+        let higher_is_better = metric.higher_is_better();
+        (!measurements.is_empty()).then(|| emergence::Ability::over_params(kind, higher_is_better, measurements))
     }
 
     fn abilities(&self) -> Vec<Ability> {

@@ -20,7 +20,7 @@ fn build(kind: Kind, higher: bool, means: &[&[f64]], scores: impl Fn(usize, usiz
             measurements.push(Measurement { scale: PARAMS[j], seed: r as u64, scores: Scores::Items(scores(j, r, m)) });
         }
     }
-    Ability { kind, higher_is_better: higher, measurements }
+    Ability::over_params(kind, higher, measurements)
 }
 
 /// Right and wrong items with the given means by size and seed, which items being right differing by model.
@@ -113,7 +113,7 @@ pub(crate) fn simulate(truth: &Truth, trial: u64) -> Ability {
             measurements.push(Measurement { scale, seed, scores: Scores::Items(scores) });
         }
     }
-    Ability { kind: truth.kind, higher_is_better: true, measurements }
+    Ability::over_params(truth.kind, true, measurements)
 }
 
 pub(crate) fn simulation_analysis(trial: u64) -> Analysis {
