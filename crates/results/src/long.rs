@@ -54,6 +54,8 @@ pub struct Score {
     pub predicted: Option<Name>,
     /// 1 if more is better, 0 if less is.
     pub higher_is_better: f64,
+    /// Tokens of an answer, or steps of a solution, in the mean.
+    pub length: f64,
     /// Training step.
     pub step: f64,
     /// Where the model is on each axis.
@@ -156,6 +158,7 @@ impl Scores {
             item: None,
             predicted: None,
             higher_is_better: f64::NAN,
+            length: f64::NAN,
             step: f64::NAN,
             scales: Scales::UNKNOWN,
             file: self.files.len().saturating_sub(1) as u32,
@@ -184,12 +187,13 @@ struct Numbers<'t> {
     ceiling: Option<&'t [f64]>,
     seed: Option<&'t [f64]>,
     higher_is_better: Option<&'t [f64]>,
+    length: Option<&'t [f64]>,
     step: Option<&'t [f64]>,
 }
 
 /// Reads a table of scores into `scores`. Columns: `score` (by `map` several: each is a metric of its own name),
 /// and of `family`, `model`, `task`, `metric`, `scale`, `params`, `params_non_embedding`, `flops`, `tokens`, `loss`,
-/// `n`, `stderr`, `chance`, `ceiling`, `seed`, `item`, `predicted`, `step`, `higher_is_better` what there is. The
+/// `n`, `stderr`, `chance`, `ceiling`, `seed`, `item`, `predicted`, `length`, `step`, `higher_is_better` what there is. The
 /// columns of `by` tell abilities apart too.
 ///
 /// # Errors
@@ -251,6 +255,7 @@ fn columns<'t>(table: &'t Table, by: &'t [String]) -> Result<Columns<'t>, FileEr
         ceiling: table.numbers("ceiling")?,
         seed: table.numbers("seed")?,
         higher_is_better: table.numbers("higher_is_better")?,
+        length: table.numbers("length")?,
         step: table.numbers("step")?,
     };
     Ok(Columns {
@@ -294,6 +299,7 @@ impl Columns<'_> {
         score.chance = of(n.chance);
         score.ceiling = of(n.ceiling);
         score.higher_is_better = of(n.higher_is_better);
+        score.length = of(n.length);
         score.step = of(n.step);
         score.line = table.line(row);
         let seed = of(n.seed);
