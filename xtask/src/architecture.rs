@@ -19,20 +19,23 @@ const ROOMS: &[(&str, &str)] = &[
     ("compute", ""),
     ("checkpoint", "lm"),
     ("transformer", "checkpoint compute lm"),
-    ("task", "lm"),
+    ("file", ""),
+    ("results", "file"),
+    ("task", "file lm"),
     ("corpus", "task lm"),
     ("train", "corpus transformer compute lm"),
     ("eval", "lm task record stats"),
     ("benchmark", "lm record task eval stats"),
     ("emergence", "stats"),
     ("law", "stats"),
+    ("atlas", "results emergence"),
     ("report", ""),
     ("study", "lm record corpus transformer train task eval emergence law report stats"),
-    ("saltus", "study benchmark eval task record report checkpoint transformer lm"),
+    ("saltus", "atlas results emergence law study benchmark eval task record report checkpoint transformer lm"),
 ];
 
 /// Rooms that may not know the disk.
-const NO_DISK: &str = "random lm stats compute emergence law";
+const NO_DISK: &str = "random lm stats compute emergence law atlas";
 
 /// Names that bring the disk into a room.
 const DISK: &[&str] = &["std::fs", "File::open", "File::create"];

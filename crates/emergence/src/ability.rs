@@ -11,8 +11,34 @@ pub struct Measurement {
     pub scale: f64,
     /// The model's seed. Equal seeds at different scales are different models.
     pub seed: u64,
+    /// Its scores.
+    pub scores: Scores,
+}
+
+/// What is known of a model's scores. All measurements of an ability are of one kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scores {
     /// One score for each item; item i is the same item in every measurement of the ability. NaN: not scored.
-    pub scores: Vec<f64>,
+    Items(Vec<f64>),
+    /// Their mean alone, as tables of results have it.
+    Mean {
+        /// The mean.
+        value: f64,
+        /// Items that it is the mean of.
+        items: u32,
+        /// Its standard error over items; NaN if it is not known. A proportion has its own.
+        standard_error: f64,
+    },
+}
+
+impl Scores {
+    /// The items' scores; none if only their mean is known.
+    pub fn items(&self) -> &[f64] {
+        match self {
+            Scores::Items(scores) => scores,
+            Scores::Mean { .. } => &[],
+        }
+    }
 }
 
 /// What a score is, and so what its noise can be.
@@ -32,9 +58,35 @@ pub enum Kind {
     Unbounded,
 }
 
+/// What the scale of an ability is, as a power of the number of parameters: what counts as a steep rise depends on it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Axis {
+    /// Parameters, or training tokens: the loss falls with either by similar exponents (arXiv 2203.15556).
+    Params,
+    /// Training FLOPs, which grow with the square of the parameters where tokens grow with them (arXiv 2203.15556).
+    Flops,
+    /// The model's loss: N^-0.076 (arXiv 2001.08361, equation 1.1). The lower, the larger.
+    Loss,
+}
+
+impl Axis {
+    /// Its power of the number of parameters.
+    pub fn exponent(self) -> f64 {
+        match self {
+            Axis::Params => 1.0,
+            Axis::Flops => 2.0,
+            Axis::Loss => -0.076,
+        }
+    }
+}
+
 /// One ability by one metric over the sizes of one ladder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ability {
+    /// What the scales of the measurements are.
+    pub axis: Axis,
+    /// The highest mean that a model can reach, 1 if that is not known to be less; no matter for unbounded metrics.
+    pub ceiling: f64,
     /// What a score is.
     pub kind: Kind,
     /// Whether a higher score is the better one.
@@ -76,6 +128,13 @@ pub enum Shape {
     InvertedU,
     /// The measurements do not decide.
     Undetermined,
+}
+
+impl Ability {
+    /// An ability over parameters, without a ceiling below 1.
+    pub fn over_params(kind: Kind, higher_is_better: bool, measurements: Vec<Measurement>) -> Ability {
+        Ability { axis: Axis::Params, ceiling: 1.0, kind, higher_is_better, measurements }
+    }
 }
 
 impl Shape {
@@ -125,6 +184,7 @@ pub struct Point {
 pub struct Threshold {
     /// The smallest tested scale from which on the ability is above chance + delta beyond doubt.
     pub scale: f64,
+    /// On an axis that falls as models get better, as the loss does, `low` is the greater number.
     /// Largest tested scale up to which the ability is below chance + delta beyond doubt; the smallest tested scale if
     /// there is none.
     pub low: f64,
@@ -187,6 +247,17 @@ pub enum Unjudgeable {
         found: usize,
         /// The number of scores of the first model.
         expected: usize,
+    },
+    /// Items of one model and the mean of another.
+    #[error(
+        "scale {scale}, seed {seed}: the scores of items where another model has their mean alone, or the other way; give \
+         items for all models, or means for all"
+    )]
+    Mixed {
+        /// Scale of the model.
+        scale: f64,
+        /// Seed of the model.
+        seed: u64,
     },
     /// A model without a single score.
     #[error("scale {scale}, seed {seed}: no item was scored; leave this model out")]

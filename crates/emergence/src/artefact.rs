@@ -37,6 +37,10 @@ pub enum Ruling {
     Yes,
     /// Something of both.
     InPart,
+    /// Several steps must all succeed, and their own success grows smoothly.
+    Steps,
+    /// The model answers with one class, whatever the question.
+    LabelBias,
     /// The jump is in the smooth metrics too, or independent tokens do not explain it.
     No,
 }
@@ -47,6 +51,8 @@ impl Ruling {
         match self {
             Ruling::Yes => "yes",
             Ruling::InPart => "in part",
+            Ruling::Steps => "several steps",
+            Ruling::LabelBias => "label bias",
             Ruling::No => "no",
         }
     }

@@ -94,15 +94,14 @@ pub fn judge(ability: &Ability, analysis: &Analysis) -> Result<Verdict, Unjudgea
 
 fn bounds(sample: &Sample, analysis: &Analysis) -> Bounds {
     let (delta, means) = (analysis.delta, || sample.sizes.iter().map(|s| s.mean));
-    let (range, least) = if sample.kind == Kind::Unbounded {
-        let range = means().fold(f64::NEG_INFINITY, f64::max) - means().fold(f64::INFINITY, f64::min);
-        ((f64::NEG_INFINITY, f64::INFINITY), 2.0 * delta * range)
+    let least = if sample.kind == Kind::Unbounded {
+        2.0 * delta * (means().fold(f64::NEG_INFINITY, f64::max) - means().fold(f64::INFINITY, f64::min))
     } else {
-        ((0.0, 1.0), 2.0 * delta)
+        2.0 * delta
     };
     // A size whose lower bound is above the line is not at chance, whatever a curve says.
     let floor = sample.chance().is_none_or(|c| (0..2).all(|j| sample.interval(j).low <= c + delta));
-    Bounds { range, chance: sample.chance(), delta, least, floor }
+    Bounds { range: sample.range, chance: sample.chance(), delta, least, floor }
 }
 
 fn too_few(sample: &Sample, analysis: &Analysis) -> Verdict {
@@ -293,5 +292,7 @@ pub(crate) fn present(found: &Findings) -> bool {
 fn trace(sample: &Sample, fit: &Fit) -> Vec<(f64, f64)> {
     let (first, last) = (sample.sizes[0].x, sample.sizes[sample.sizes.len() - 1].x);
     let place = |i: usize| first + (last - first) * i as f64 / (CURVE_POINTS - 1) as f64;
-    (0..CURVE_POINTS).map(|i| (place(i).exp(), sample.turn(fit.curve.at(place(i))))).collect()
+    (0..CURVE_POINTS)
+        .map(|i| ((place(i) * sample.axis.exponent()).exp(), sample.turn(fit.curve.at(place(i)))))
+        .collect()
 }

@@ -3,7 +3,8 @@
 //!
 //! # What the shapes mean
 //!
-//! Performance is a mean score over x = ln(scale). Seeds are part of every likelihood and interval.
+//! Performance is a mean score over x = ln(scale), in the unit of parameters: on an axis of FLOPs half of it (see [`Axis`]).
+//! Seeds are part of every likelihood and interval.
 //!
 //! * **flat**: a constant; the change over all sizes lies within 2 delta of zero.
 //! * **smooth**: growth that is under way at the smallest sizes (above chance there), however steep; or growth out of
@@ -51,16 +52,18 @@ mod evidence;
 mod judge;
 mod measures;
 mod reason;
+mod ruling;
 mod sample;
 mod spread;
 mod threshold;
 mod together;
 
-pub use ability::{Ability, Analysis, Kind, Measurement, Point, Shape, Threshold, Unjudgeable, Verdict};
+pub use ability::{Ability, Analysis, Axis, Kind, Measurement, Point, Scores, Shape, Threshold, Unjudgeable, Verdict};
 pub use artefact::{ArtefactRuling, Ruling, TokenScores, Twin, p_power_l, rule_artefact};
 pub use curve::STEEPEST_SMOOTH_RISE;
 pub use effect::{Effect, EffectPoint, effect, effect_between_ladders};
 pub use judge::{DECISIVE, judge};
 pub use measures::{BigBench, big_bench};
+pub use ruling::{Companion, Parts, rule_from_means};
 pub use saltus_stats::Interval;
 pub use together::judge_together;

@@ -1,26 +1,28 @@
 //! The measurements in order: sizes by rising scale, scores turned so that higher is better, and how far seeds differ.
 
 use crate::spread::{LENT_DOF, Seen, UNIFORM, learnt, moderated, most, pooled};
-use crate::{Ability, Analysis, Kind, Measurement, Point, Unjudgeable};
+use crate::{Ability, Analysis, Axis, Kind, Measurement, Point, Scores, Unjudgeable};
 use saltus_stats::{Interval, crossed, mean, t_quantile, wilson};
 
 /// One model.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     pub(crate) seed: u64,
-    /// Scores, higher is better; NaN where missing.
+    /// Scores, higher is better; NaN where missing; none if only their mean is known.
     pub(crate) scores: Vec<f64>,
     /// Mean of the scores there are.
     pub(crate) mean: f64,
     /// Their number.
     pub(crate) items: u32,
+    /// Variance of the mean over items, where only the mean is known.
+    pub(crate) noise: f64,
 }
 
 /// All models of one size.
 #[derive(Clone, Debug)]
 pub(crate) struct Size {
     pub(crate) scale: f64,
-    /// ln(scale).
+    /// ln(scale), in the unit of parameters.
     pub(crate) x: f64,
     pub(crate) models: Vec<Model>,
     /// Mean over models.
@@ -53,6 +55,10 @@ impl Turn {
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
     pub(crate) kind: Kind,
+    pub(crate) axis: Axis,
+    /// Lowest and highest possible mean.
+    pub(crate) range: (f64, f64),
+    /// By rising x.
     pub(crate) sizes: Vec<Size>,
     /// Each size's spread over seeds, in units of room.
     spread: Vec<f64>,
@@ -72,21 +78,28 @@ impl Sample {
             Kind::Bounded { chance } => Kind::Bounded { chance: turn.apply(chance) },
             Kind::Unbounded => Kind::Unbounded,
         };
-        let expected = ability.measurements.first().ok_or(Unjudgeable::Empty)?.scores.len();
+        let first = &ability.measurements.first().ok_or(Unjudgeable::Empty)?.scores;
         let mut models = Vec::with_capacity(ability.measurements.len());
         for m in &ability.measurements {
-            models.push((m.scale, read_model(m, kind, turn, expected)?));
+            models.push((m.scale, read_model(m, kind, turn, first)?));
         }
-        models.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.seed.cmp(&b.1.seed)));
+        let order = if ability.axis.exponent() < 0.0 { -1.0 } else { 1.0 };
+        models.sort_by(|a, b| (order * a.0).total_cmp(&(order * b.0)).then(a.1.seed.cmp(&b.1.seed)));
+        assume_noise(&mut models, kind);
         let mut sizes: Vec<Size> = Vec::new();
         for group in models.chunk_by(|a, b| a.0 == b.0) {
             if let Some(twice) = group.windows(2).find(|w| w[0].1.seed == w[1].1.seed) {
                 return Err(Unjudgeable::Twice { scale: twice[0].0, seed: twice[0].1.seed });
             }
-            sizes.push(Size::new(kind, group[0].0, group.iter().map(|g| g.1.clone()).collect()));
+            sizes.push(Size::new(kind, (ability.axis, group[0].0), group.iter().map(|g| g.1.clone()).collect()));
         }
         let spread = moderated(&sizes.iter().map(|s| s.seen).collect::<Vec<_>>(), most(kind));
-        Ok(Sample { kind, sizes, spread, turn })
+        let range = match (kind, turn) {
+            (Kind::Unbounded, _) => (f64::NEG_INFINITY, f64::INFINITY),
+            (_, Turn::Keep) => (0.0, ability.ceiling.clamp(0.0, 1.0)),
+            _ => (0.0, 1.0),
+        };
+        Ok(Sample { kind, axis: ability.axis, range, sizes, spread, turn })
     }
 
     /// A value back in the metric's own direction.
@@ -107,7 +120,7 @@ impl Sample {
         }
     }
 
-    /// ln(scale) of each size.
+    /// ln(scale) of each size, in the unit of parameters.
     pub(crate) fn xs(&self) -> Vec<f64> {
         self.sizes.iter().map(|s| s.x).collect()
     }
@@ -193,38 +206,92 @@ impl Sample {
 }
 
 impl Size {
-    fn new(kind: Kind, scale: f64, models: Vec<Model>) -> Size {
-        let rows: Vec<&[f64]> = models.iter().map(|m| m.scores.as_slice()).collect();
-        let table = crossed(&rows);
+    fn new(kind: Kind, (axis, scale): (Axis, f64), models: Vec<Model>) -> Size {
+        let (seed_means, noise, item_variance) = if models[0].scores.is_empty() {
+            // How far the seeds agree on which items are hard is not known: as far as can be.
+            let noise = mean(&models.iter().map(|m| m.noise).collect::<Vec<_>>());
+            (models.iter().map(|m| m.mean).collect(), noise, noise)
+        } else {
+            let rows: Vec<&[f64]> = models.iter().map(|m| m.scores.as_slice()).collect();
+            let table = crossed(&rows);
+            (table.seed_means, table.noise, table.item_variance)
+        };
         Size {
             scale,
-            x: scale.ln(),
-            mean: mean(&table.seed_means),
-            seen: Seen::new(kind, &table.seed_means, table.noise),
-            item_variance: table.item_variance,
+            x: scale.ln() / axis.exponent(),
+            mean: mean(&seed_means),
+            seen: Seen::new(kind, &seed_means, noise),
+            item_variance,
             models,
         }
     }
 }
 
-fn read_model(m: &Measurement, kind: Kind, turn: Turn, expected: usize) -> Result<Model, Unjudgeable> {
+fn read_model(m: &Measurement, kind: Kind, turn: Turn, first: &Scores) -> Result<Model, Unjudgeable> {
     let (scale, seed) = (m.scale, m.seed);
     if !(scale.is_finite() && scale > 0.0) {
         return Err(Unjudgeable::BadScale { scale, seed });
     }
-    if m.scores.len() != expected {
-        return Err(Unjudgeable::Ragged { scale, seed, found: m.scores.len(), expected });
-    }
     let bad = |s: &f64| kind != Kind::Unbounded && !s.is_nan() && !(0.0..=1.0).contains(s);
-    if let Some(item) = m.scores.iter().position(bad) {
-        return Err(Unjudgeable::OutOfRange { scale, seed, item, score: m.scores[item] });
+    match (&m.scores, first) {
+        (Scores::Items(scores), Scores::Items(first)) => {
+            if scores.len() != first.len() {
+                return Err(Unjudgeable::Ragged { scale, seed, found: scores.len(), expected: first.len() });
+            }
+            if let Some(item) = scores.iter().position(bad) {
+                return Err(Unjudgeable::OutOfRange { scale, seed, item, score: scores[item] });
+            }
+            // A log-probability of minus infinity is no number to average: it counts as missing.
+            let turned = |s: &f64| if s.is_finite() { turn.apply(*s) } else { f64::NAN };
+            let scores: Vec<f64> = scores.iter().map(turned).collect();
+            let scored: Vec<f64> = scores.iter().copied().filter(|s| s.is_finite()).collect();
+            if scored.is_empty() {
+                return Err(Unjudgeable::Unscored { scale, seed });
+            }
+            Ok(Model { seed, mean: mean(&scored), items: scored.len() as u32, scores, noise: f64::NAN })
+        }
+        (&Scores::Mean { value, items, standard_error }, Scores::Mean { .. }) => {
+            if !value.is_finite() || items == 0 {
+                return Err(Unjudgeable::Unscored { scale, seed });
+            }
+            if bad(&value) {
+                return Err(Unjudgeable::OutOfRange { scale, seed, item: 0, score: value });
+            }
+            let noise = match kind {
+                Kind::Proportion { .. } => proportion_noise(value, items),
+                _ => standard_error * standard_error,
+            };
+            Ok(Model { seed, mean: turn.apply(value), items, scores: Vec::new(), noise })
+        }
+        _ => Err(Unjudgeable::Mixed { scale, seed }),
     }
-    // A log-probability of minus infinity is no number to average: it counts as missing.
-    let turned = |s: &f64| if s.is_finite() { turn.apply(*s) } else { f64::NAN };
-    let scores: Vec<f64> = m.scores.iter().map(turned).collect();
-    let scored: Vec<f64> = scores.iter().copied().filter(|s| s.is_finite()).collect();
-    if scored.is_empty() {
-        return Err(Unjudgeable::Unscored { scale, seed });
+}
+
+/// Variance of a proportion over its items.
+fn proportion_noise(p: f64, items: u32) -> f64 {
+    p * (1.0 - p) / f64::from(items)
+}
+
+/// Means without a standard error get one from how far they lie from the line between their neighbours (Gasser, Sroka &
+/// Jennen-Steinmetz 1986): too much where the curve bends, so that verdicts become weaker, not stronger. A bounded score
+/// is at most as noisy as a proportion.
+fn assume_noise(models: &mut [(f64, Model)], kind: Kind) {
+    if models.iter().all(|(_, m)| !m.scores.is_empty() || m.noise.is_finite()) {
+        return;
     }
-    Ok(Model { seed, mean: mean(&scored), items: scored.len() as u32, scores })
+    let points: Vec<(f64, f64)> = models
+        .chunk_by(|a, b| a.0 == b.0)
+        .map(|group| (group[0].0.ln(), mean(&group.iter().map(|g| g.1.mean).collect::<Vec<_>>())))
+        .collect();
+    let scatter = |w: &[(f64, f64)]| {
+        let share = (w[1].0 - w[0].0) / (w[2].0 - w[0].0);
+        let residual = w[1].1 - (1.0 - share) * w[0].1 - share * w[2].1;
+        residual * residual / (1.0 + share * share + (1.0 - share).powi(2))
+    };
+    let scatters: Vec<f64> = points.windows(3).map(scatter).collect();
+    let scatter = if scatters.is_empty() { f64::NAN } else { mean(&scatters) };
+    for (_, m) in models.iter_mut().filter(|(_, m)| m.scores.is_empty() && !m.noise.is_finite()) {
+        let most = if kind == Kind::Unbounded { f64::INFINITY } else { proportion_noise(m.mean, m.items) };
+        m.noise = if scatter.is_nan() { most.min(m.mean * m.mean) } else { scatter.min(most) };
+    }
 }

@@ -2,6 +2,9 @@
 
 use crate::sample::{Sample, Size};
 use crate::{Analysis, Threshold};
+use rand::Rng;
+use rand_distr::{Distribution, StandardNormal};
+use saltus_random::Key;
 use saltus_stats::{Resample, isotonic, quantile, resample};
 
 /// The emergence scale of a sample with a chance level; `None` if the ability is not there beyond doubt at the largest
@@ -23,7 +26,7 @@ pub(crate) fn threshold(sample: &Sample, analysis: &Analysis) -> Option<Threshol
     let seeds: Vec<usize> = sample.sizes.iter().map(|s| s.models.len()).collect();
     let key = analysis.key.child("threshold");
     let crossings: Vec<f64> = (0..analysis.resamples as u64)
-        .map(|b| crossing(sample, &resample(key.index(b), items, &seeds), line) as f64)
+        .map(|b| crossing(sample, &resample(key.index(b), items, &seeds), key.index(b), line) as f64)
         .collect();
     if crossings.is_empty() {
         return None;
@@ -38,16 +41,17 @@ pub(crate) fn threshold(sample: &Sample, analysis: &Analysis) -> Option<Threshol
 }
 
 /// Index of the first size at which the monotone curve of a resample is above `line`; the number of sizes if none is.
-fn crossing(sample: &Sample, draw: &Resample, line: f64) -> usize {
+fn crossing(sample: &Sample, draw: &Resample, key: Key, line: f64) -> usize {
+    let mut noise = key.child("means").rng();
     let means: Vec<f64> =
-        sample.sizes.iter().zip(&draw.seeds).map(|(s, seeds)| resampled_mean(s, seeds, draw)).collect();
+        sample.sizes.iter().zip(&draw.seeds).map(|(s, seeds)| resampled_mean(s, seeds, draw, &mut noise)).collect();
     let weights: Vec<f64> = sample.sizes.iter().map(|s| s.models.len() as f64).collect();
     isotonic(&means, &weights).iter().take_while(|m| **m <= line).count()
 }
 
 /// The mean of a resample. Its distance from the measured mean is widened by sqrt(r/(r-1)), what a bootstrap of r seeds
-/// lacks.
-fn resampled_mean(size: &Size, seeds: &[usize], draw: &Resample) -> f64 {
+/// lacks. Where only means are known, their item noise is drawn for all seeds at once, as they share the items.
+fn resampled_mean(size: &Size, seeds: &[usize], draw: &Resample, noise: &mut impl Rng) -> f64 {
     let mean_of = |seed: usize| {
         let (mut sum, mut count) = (0.0, 0.0);
         for (x, &n) in size.models[seed].scores.iter().zip(&draw.items).filter(|(x, n)| **n > 0 && x.is_finite()) {
@@ -59,5 +63,11 @@ fn resampled_mean(size: &Size, seeds: &[usize], draw: &Resample) -> f64 {
     let r = seeds.len() as f64;
     let mean = seeds.iter().map(|&s| mean_of(s)).sum::<f64>() / r;
     let widen = if r > 1.0 { (r / (r - 1.0)).sqrt() } else { 1.0 };
-    size.mean + widen * (mean - size.mean)
+    let shared = if draw.items.is_empty() {
+        let z: f64 = StandardNormal.sample(noise);
+        z * size.item_variance.sqrt()
+    } else {
+        0.0
+    };
+    size.mean + shared + widen * (mean - size.mean)
 }

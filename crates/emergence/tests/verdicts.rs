@@ -5,8 +5,8 @@ mod common;
 use common::{PARAMS, analysis, bounded, proportion, unbounded};
 use proptest::prelude::*;
 use saltus_emergence::{
-    Ability, Analysis, DECISIVE, Kind, Measurement, Ruling, Shape, TokenScores, Unjudgeable, Verdict, effect,
-    effect_between_ladders, judge, p_power_l, rule_artefact,
+    Ability, Analysis, Axis, DECISIVE, Kind, Measurement, Ruling, Scores, Shape, TokenScores, Unjudgeable, Verdict,
+    effect, effect_between_ladders, judge, p_power_l, rule_artefact,
 };
 
 type Means<'a> = [&'a [f64]; 8];
@@ -184,7 +184,7 @@ fn pairing_tells_what_separate_intervals_cannot() {
     let base = proportion(0.0, 300, &rows(&[[0.5; 3]; 8]));
     let mut more = base.clone();
     for m in &mut more.measurements {
-        m.scores.iter_mut().filter(|s| **s == 0.0).take(15).for_each(|s| *s = 1.0);
+        items_mut(m).iter_mut().filter(|s| **s == 0.0).take(15).for_each(|s| *s = 1.0);
     }
     let e = effect(&more, &base, 0.0).expect("valid abilities");
     assert!(e.points.iter().all(|p| p.difference.low > 0.0), "{:?}", e.points[0]);
@@ -206,6 +206,71 @@ fn too_little_is_said_to_be_too_little() {
     assert!(v.reason.contains("One seed for each size") && v.points[3].low < 0.62 && v.points[3].high > 0.62);
 }
 
+fn items_mut(m: &mut Measurement) -> &mut Vec<f64> {
+    match &mut m.scores {
+        Scores::Items(scores) => scores,
+        Scores::Mean { .. } => panic!("no items"),
+    }
+}
+
+/// A table of means says what the items' own scores say.
+#[test]
+fn means_are_judged_as_their_items_are() {
+    for means in [ADDITION, [0.1, 0.17, 0.24, 0.31, 0.38, 0.45, 0.52, 0.59]] {
+        let items = proportion(0.0, 300, &rows(&around(means, 0.0)));
+        let mut aggregated = items.clone();
+        for m in &mut aggregated.measurements {
+            let value = m.scores.items().iter().sum::<f64>() / 300.0;
+            m.scores = Scores::Mean { value, items: 300, standard_error: f64::NAN };
+        }
+        let (a, b) = (verdict(&items), verdict(&aggregated));
+        assert_eq!((a.shape, a.threshold), (b.shape, b.threshold));
+        for (p, q) in a.points.iter().zip(&b.points) {
+            // The items of these seeds are hard independently; of means that is not known, and the worst is assumed.
+            assert!(p.value == q.value && q.low <= p.low + 1e-9 && p.high <= q.high + 1e-9, "{p:?} {q:?}");
+        }
+        aggregated.measurements[3].scores = Scores::Items(vec![0.0; 300]);
+        assert!(matches!(judge(&aggregated, &analysis()), Err(Unjudgeable::Mixed { .. })));
+    }
+}
+
+/// The same curve over parameters, over FLOPs that grow as their square, and over the loss that falls as their power.
+#[test]
+fn a_verdict_does_not_depend_on_the_axis() {
+    let over_params = proportion(0.0, 300, &rows(&around(ADDITION, 0.0)));
+    let expect = verdict(&over_params);
+    for (axis, exponent) in [(Axis::Flops, 2.0), (Axis::Loss, -0.076)] {
+        let mut other = over_params.clone();
+        other.axis = axis;
+        other.measurements.iter_mut().for_each(|m| m.scale = m.scale.powf(exponent));
+        let found = verdict(&other);
+        assert_eq!(found.shape, expect.shape);
+        let values = |v: &Verdict| v.points.iter().map(|p| p.value).collect::<Vec<_>>();
+        assert_eq!(values(&found), values(&expect));
+        let (a, b) = (found.threshold.map(|t| t.scale), expect.threshold.map(|t| t.scale.powf(exponent)));
+        assert_eq!(a, b);
+        assert!((found.curve[9].0 / expect.curve[9].0.powf(exponent) - 1.0).abs() < 1e-9);
+    }
+}
+
+/// Without any word on their noise, means are as noisy as they scatter.
+#[test]
+fn means_of_unknown_noise_are_judged_by_their_scatter() {
+    let losses = |scatter: f64| {
+        let mean = |i: usize| Scores::Mean {
+            value: 5.0 - 0.2 * (PARAMS[i] / PARAMS[0]).ln() + scatter * f64::from([1, -1, -1, 1, 0, 1, -1, 0][i]),
+            items: 1,
+            standard_error: f64::NAN,
+        };
+        let measurements = (0..8).map(|i| Measurement { scale: PARAMS[i], seed: 0, scores: mean(i) }).collect();
+        verdict(&Ability::over_params(Kind::Unbounded, false, measurements))
+    };
+    let (clean, noisy) = (losses(0.01), losses(0.2));
+    assert_eq!(clean.shape, Shape::Smooth);
+    let width = |v: &Verdict| v.points[4].high - v.points[4].low;
+    assert!(width(&noisy) > 10.0 * width(&clean), "{} {}", width(&noisy), width(&clean));
+}
+
 #[test]
 fn scores_that_cannot_be_judged_are_refused_with_the_place() {
     let good = proportion(0.0, 10, &rows(&around(ADDITION, 0.0)));
@@ -215,9 +280,9 @@ fn scores_that_cannot_be_judged_are_refused_with_the_place() {
         judge(&bad, &analysis()).expect_err("refused")
     };
     assert_eq!(refuse(Vec::clear), Unjudgeable::Empty);
-    assert!(matches!(refuse(|m| m[4].scores.truncate(9)), Unjudgeable::Ragged { found: 9, expected: 10, .. }));
-    assert!(matches!(refuse(|m| m[4].scores[3] = 1.5), Unjudgeable::OutOfRange { item: 3, .. }));
-    assert!(matches!(refuse(|m| m[4].scores.fill(f64::NAN)), Unjudgeable::Unscored { .. }));
+    assert!(matches!(refuse(|m| items_mut(&mut m[4]).truncate(9)), Unjudgeable::Ragged { found: 9, expected: 10, .. }));
+    assert!(matches!(refuse(|m| items_mut(&mut m[4])[3] = 1.5), Unjudgeable::OutOfRange { item: 3, .. }));
+    assert!(matches!(refuse(|m| items_mut(&mut m[4]).fill(f64::NAN)), Unjudgeable::Unscored { .. }));
     assert!(matches!(refuse(|m| m[4].scale = 0.0), Unjudgeable::BadScale { .. }));
     let twice = refuse(|m| m[1].seed = 0);
     assert_eq!(
@@ -242,11 +307,11 @@ fn degenerate_ladders_have_finite_verdicts() {
                 let model = |i: u64| Measurement {
                     scale: 10f64.powi((i / seeds) as i32 + 1),
                     seed: i % seeds,
-                    scores: vec![value; items],
+                    scores: Scores::Items(vec![value; items]),
                 };
                 // The last size has one seed fewer, where there are several.
                 let measurements = (0..sizes * seeds - u64::from(seeds > 1)).map(model).collect();
-                let v = verdict(&Ability { kind, higher_is_better: true, measurements });
+                let v = verdict(&Ability::over_params(kind, true, measurements));
                 assert!((v.weights.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{kind:?} {v:?}");
                 assert!(v.points.iter().all(|p| p.low <= p.value && p.value <= p.high), "{kind:?} {v:?}");
                 assert!(v.curve.iter().all(|c| c.0.is_finite() && c.1.is_finite()), "{kind:?} {v:?}");
@@ -289,7 +354,7 @@ proptest! {
         let mut errors = ability.clone();
         errors.higher_is_better = false;
         errors.kind = Kind::Proportion { chance: 1.0 };
-        errors.measurements.iter_mut().flat_map(|m| &mut m.scores).for_each(|s| *s = 1.0 - *s);
+        errors.measurements.iter_mut().flat_map(items_mut).for_each(|s| *s = 1.0 - *s);
         let turned = judge(&errors, &quick).expect("a valid ability");
         prop_assert_eq!(turned.shape, plain.shape);
         for (a, b) in turned.points.iter().zip(&plain.points) {
@@ -306,9 +371,9 @@ proptest! {
         let base = proportion(0.0, 200, &rows(&around([0.3; 8], 0.05)));
         let mut holes = base.clone();
         for m in &mut holes.measurements {
-            let right = m.scores.iter().sum::<f64>();
+            let right = m.scores.items().iter().sum::<f64>();
             let drop = (share * (200.0 - right)) as usize;
-            m.scores.iter_mut().filter(|s| **s == 0.0).take(drop).for_each(|s| *s = f64::NAN);
+            items_mut(m).iter_mut().filter(|s| **s == 0.0).take(drop).for_each(|s| *s = f64::NAN);
         }
         let (full, less) = (verdict(&base), verdict(&holes));
         for (a, b) in full.points.iter().zip(&less.points) {

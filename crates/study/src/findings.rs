@@ -6,7 +6,7 @@ use crate::{
     plan::{ModelPlan, Study},
 };
 use rayon::prelude::*;
-use saltus_emergence::{self as emergence, Analysis, Kind, Measurement, TokenScores, Verdict};
+use saltus_emergence::{self as emergence, Analysis, Kind, Measurement, Scores, TokenScores, Verdict};
 use saltus_eval::Metric;
 use saltus_report::findings::{
     Ability, Artefact, Curve, Findings, Model, Point, Provenance, SCHEMA, SeedValue, Threshold, Twin,
@@ -129,15 +129,12 @@ impl Book<'_> {
         let measurement = |(m, scores): &(&Measured, &[f64])| Measurement {
             scale: m.cell.model.params_non_embedding as f64,
             seed: m.cell.made.seed,
-            scores: scores.to_vec(),
+            scores: Scores::Items(scores.to_vec()),
         };
         let measurements: Vec<_> =
             answers.iter().filter(|(_, s)| s.iter().any(|v| !v.is_nan())).map(measurement).collect();
-        (!measurements.is_empty()).then(|| emergence::Ability {
-            kind,
-            higher_is_better: metric.higher_is_better(),
-            measurements,
-        })
+        let higher_is_better = metric.higher_is_better();
+        (!measurements.is_empty()).then(|| emergence::Ability::over_params(kind, higher_is_better, measurements))
     }
 
     fn abilities(&self) -> Vec<Ability> {

@@ -17,7 +17,6 @@ mod suite;
 mod task;
 mod template;
 mod template_depth;
-mod thrift;
 mod value;
 mod yaml;
 mod yaml_indent;

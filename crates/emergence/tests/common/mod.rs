@@ -3,7 +3,7 @@
 
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
-use saltus_emergence::{Ability, Analysis, Kind, Measurement};
+use saltus_emergence::{Ability, Analysis, Kind, Measurement, Scores};
 use saltus_random::Key;
 
 /// Non-embedding parameters of the pocket ladder.
@@ -17,10 +17,10 @@ fn build(kind: Kind, higher: bool, means: &[&[f64]], scores: impl Fn(usize, usiz
     let mut measurements = Vec::new();
     for (j, seeds) in means.iter().enumerate() {
         for (r, &m) in seeds.iter().enumerate() {
-            measurements.push(Measurement { scale: PARAMS[j], seed: r as u64, scores: scores(j, r, m) });
+            measurements.push(Measurement { scale: PARAMS[j], seed: r as u64, scores: Scores::Items(scores(j, r, m)) });
         }
     }
-    Ability { kind, higher_is_better: higher, measurements }
+    Ability::over_params(kind, higher, measurements)
 }
 
 /// Right and wrong items with the given means by size and seed, which items being right differing by model.
@@ -110,10 +110,10 @@ pub(crate) fn simulate(truth: &Truth, trial: u64) -> Ability {
                     (0..truth.items).map(|_| f64::from(rng.random_bool(rate))).collect()
                 }
             };
-            measurements.push(Measurement { scale, seed, scores });
+            measurements.push(Measurement { scale, seed, scores: Scores::Items(scores) });
         }
     }
-    Ability { kind: truth.kind, higher_is_better: true, measurements }
+    Ability::over_params(truth.kind, true, measurements)
 }
 
 pub(crate) fn simulation_analysis(trial: u64) -> Analysis {

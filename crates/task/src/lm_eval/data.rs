@@ -5,6 +5,7 @@ use crate::{
     Error, MAX_EXAMPLES, MAX_FILE_BYTES, MAX_TEXT_BYTES,
     read::{length, read_bytes, read_text},
 };
+use saltus_file::parquet::MAX_GROWTH;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::{
     collections::{HashMap, HashSet},
@@ -13,9 +14,6 @@ use std::{
 
 /// Values of all documents together; more are refused.
 const MAX_VALUES: usize = 50_000_000;
-/// Bytes that documents may take in memory for each byte of a file, and whatever its length: a file may be compressed,
-/// but what unpacks to a thousand times its length says nothing new.
-pub(super) const MAX_GROWTH: (usize, usize) = (64, 256 << 20);
 /// Empty places in a table for each value, and however few there are.
 const MAX_EMPTY: (usize, usize) = (32, 2 << 20);
 /// What to do about a file that is too large.

@@ -7,21 +7,21 @@
 const MAX_DEPTH: usize = 64;
 
 /// A record: its length, and its whole numbers with their fields (0 before the field of the record itself).
-pub(super) struct Outline {
-    pub(super) length: usize,
+pub(crate) struct Outline {
+    pub(crate) length: usize,
     numbers: Vec<([i64; 2], i64)>,
 }
 
 impl Outline {
     /// Walks through the record at the beginning of `bytes`; `None` if it is broken.
-    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
         let mut walk = Walk { rest: bytes, numbers: Vec::new() };
         walk.record(&[], MAX_DEPTH)?;
         Some(Self { length: bytes.len() - walk.rest.len(), numbers: walk.numbers })
     }
 
     /// The number in a field of the record, or in a field of a record in it.
-    pub(super) fn number(&self, field: [i64; 2]) -> Option<i64> {
+    pub(crate) fn number(&self, field: [i64; 2]) -> Option<i64> {
         self.numbers.iter().find(|(f, _)| *f == field).map(|(_, number)| *number)
     }
 }

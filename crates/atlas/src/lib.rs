@@ -1,0 +1,18 @@
+//! Many abilities at once: rows of scores, from whatever files, become abilities; these are judged together.
+//!
+//! ```text
+//! results::Scores ── abilities ──▶ [Ability], what could not be made one ── judge ──▶ [Judged]
+//! ```
+//!
+//! What a score means is decided here: the metric's direction and kind ([`metric`]), the scale axis ([`AxisName`]), the
+//! chance level, how many items a mean stands for. Every assumption is a note on the ability it concerns.
+
+mod abilities;
+mod axis;
+mod chance;
+mod judge;
+pub mod metric;
+
+pub use abilities::{Ability, Asked, Left, abilities};
+pub use axis::AxisName;
+pub use judge::{Judged, judge};

@@ -1,0 +1,161 @@
+//! Rulings from tables of means: whether a metric made a jump or hides growth, several steps did, or answers of one class.
+
+use crate::{ArtefactRuling, Point, Ruling, Shape, Verdict};
+use saltus_stats::mean;
+
+/// A metric of the same answers by the same models.
+#[derive(Clone, Copy, Debug)]
+pub struct Companion<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its verdict.
+    pub verdict: &'a Verdict,
+    /// What it is a share of, where it is one of parts that must all be right.
+    pub parts: Option<Parts>,
+}
+
+/// What a metric counts within an answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Parts {
+    /// Right tokens of answers of so many tokens.
+    Tokens(f64),
+    /// Right steps of solutions of so many steps.
+    Steps(f64),
+}
+
+/// A jump is looked into from this weight of the emergent shape on, as for items.
+const SUSPECTED: f64 = 0.2;
+/// The product of the parts explains the whole if it accounts for this share of its variance over the sizes.
+const FULLY: f64 = 0.9;
+const PARTLY: f64 = 0.5;
+/// A smooth metric that has made this share of its growth before the jump was there before it.
+const EARLY: f64 = 0.25;
+/// Answers are of one class if nearly all of them are right, or nearly all wrong.
+const NEARLY_ALL: f64 = 0.9;
+
+/// Rules on `verdict`, that of a metric with a threshold within an answer (exact match, the best choice), at the chance
+/// level `chance`, from the means of the models; `None` if there is nothing to explain or nothing to explain it with.
+///
+/// * **label bias**: every model has the same score strictly between 0 and 1, which is the share of a class; or some
+///   models are nearly always wrong where guessing would not be, and others nearly always right.
+/// * **several steps**, **metric**: the product of the measured parts (arXiv 2310.09336; p^L of arXiv 2304.15004) accounts
+///   for at least 90% of the variance over sizes; or a smooth metric of the same answers grows, and had begun to before
+///   the jump, or grows where this one stays on its floor.
+/// * **neither**: the smooth metrics jump as well, or the parts explain less than half.
+pub fn rule_from_means(
+    verdict: &Verdict,
+    chance: Option<f64>,
+    delta: f64,
+    companions: &[Companion<'_>],
+) -> Option<ArtefactRuling> {
+    let ruled = |ruling: Ruling, evidence: String| Some(ArtefactRuling { ruling, evidence, twin: Vec::new() });
+    if let Some(evidence) = one_class(&verdict.points, chance) {
+        return ruled(Ruling::LabelBias, evidence);
+    }
+    let line = chance.unwrap_or(0.0) + delta;
+    let on_floor =
+        verdict.points.iter().all(|p| p.low <= line) && verdict.points.iter().all(|p| p.value <= line + delta);
+    let jump = verdict.shape == Shape::Emergent || verdict.weight(Shape::Emergent) >= SUSPECTED;
+    if !jump && !on_floor {
+        return None;
+    }
+    if jump && let Some((parts, share, name)) = explained_by_parts(verdict, companions) {
+        let what = if matches!(parts, Parts::Steps(_)) { Ruling::Steps } else { Ruling::Yes };
+        let ruling = if share >= FULLY {
+            what
+        } else if share >= PARTLY {
+            Ruling::InPart
+        } else {
+            Ruling::No
+        };
+        let percent = (100.0 * share.clamp(0.0, 1.0)).floor();
+        let (unit, length) = match parts {
+            Parts::Steps(n) => ("steps", n),
+            Parts::Tokens(n) => ("tokens", n),
+        };
+        return ruled(
+            ruling,
+            format!(
+                "{name} to the power of {length:.1} {unit} accounts for {percent:.0}% of the variance over the sizes."
+            ),
+        );
+    }
+    let of = |shape: Shape| companions.iter().filter(move |c| c.verdict.shape == shape);
+    let names = |shape: Shape| of(shape).map(|c| c.name).collect::<Vec<_>>().join(" and ");
+    if let Some(growing) = of(Shape::Smooth).next() {
+        let weight = growing.verdict.weight(Shape::Smooth);
+        let smooth = names(Shape::Smooth);
+        if on_floor {
+            return ruled(
+                Ruling::Yes,
+                format!("No model leaves the floor, while {smooth} grows smoothly (weight {weight:.2})."),
+            );
+        }
+        let early = growth_before(growing.verdict, verdict);
+        let ruling = if early >= EARLY && of(Shape::Emergent).next().is_none() { Ruling::Yes } else { Ruling::InPart };
+        let percent = 100.0 * early.clamp(0.0, 1.0);
+        let others = names(Shape::Emergent);
+        let also = if others.is_empty() { String::new() } else { format!("; {others} jumps as well") };
+        return ruled(
+            ruling,
+            format!(
+                "{smooth} grows smoothly (weight {weight:.2}) and has made {percent:.0}% of its growth before the jump{also}."
+            ),
+        );
+    }
+    if jump && of(Shape::Emergent).next().is_some() {
+        return ruled(Ruling::No, format!("{} jumps as well.", names(Shape::Emergent)));
+    }
+    None
+}
+
+/// The product of the parts against the whole, at the scales that both have.
+fn explained_by_parts<'a>(verdict: &Verdict, companions: &[Companion<'a>]) -> Option<(Parts, f64, &'a str)> {
+    let share = |companion: &Companion<'a>| {
+        let parts = companion.parts?;
+        let (Parts::Tokens(length) | Parts::Steps(length)) = parts;
+        let pairs: Vec<(f64, f64)> = verdict
+            .points
+            .iter()
+            .filter_map(|p| {
+                let part = companion.verdict.points.iter().find(|q| q.scale == p.scale)?;
+                Some((p.value, part.value.clamp(0.0, 1.0).powf(length)))
+            })
+            .collect();
+        let centre = mean(&pairs.iter().map(|p| p.0).collect::<Vec<_>>());
+        let all: f64 = pairs.iter().map(|(whole, _)| (whole - centre).powi(2)).sum();
+        let missed: f64 = pairs.iter().map(|(whole, product)| (whole - product).powi(2)).sum();
+        (pairs.len() >= 3 && all > 0.0).then(|| (parts, 1.0 - missed / all, companion.name))
+    };
+    companions.iter().filter_map(share).max_by(|a, b| a.1.total_cmp(&b.1))
+}
+
+/// The share of its growth that `smooth` has made at the last size before `jump` is there.
+fn growth_before(smooth: &Verdict, jump: &Verdict) -> f64 {
+    let step = |w: &[Point]| w[1].value - w[0].value;
+    let steepest = (1..jump.points.len())
+        .max_by(|&a, &b| step(&jump.points[a - 1..=a]).abs().total_cmp(&step(&jump.points[b - 1..=b]).abs()));
+    let Some(before) = steepest.map(|j| jump.points[j - 1].scale) else { return 0.0 };
+    let (Some(first), Some(last)) = (smooth.points.first(), smooth.points.last()) else { return 0.0 };
+    let at = smooth.points.iter().find(|p| p.scale == before);
+    at.map_or(0.0, |at| (at.value - first.value) / (last.value - first.value))
+}
+
+/// Why the answers are of one class, if they are.
+fn one_class(points: &[Point], chance: Option<f64>) -> Option<String> {
+    let (low, high) =
+        points.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), p| (low.min(p.value), high.max(p.value)));
+    let constant = |p: &Point| (p.value - low).abs() < 1e-6;
+    if points.len() >= 4 && points.iter().all(constant) && low > 0.02 && high < 0.98 {
+        return Some(format!("All {} models score exactly {low:.3}, the share of one class.", points.len()));
+    }
+    // Guessing at a chance of a quarter or more is not nearly always wrong, nor is a poor model.
+    let always_wrong = points.iter().find(|p| p.value <= 1.0 - NEARLY_ALL && p.high < chance.unwrap_or(0.0) - 0.1);
+    let always_right = points.iter().find(|p| p.value >= NEARLY_ALL)?;
+    let wrong = always_wrong.filter(|_| chance.is_some_and(|c| c >= 0.25))?;
+    Some(format!(
+        "One model is right in {:.3} of the items, far below guessing, another in {:.3}: the answers are of one class and \
+         so, then, are the right ones.",
+        wrong.value, always_right.value
+    ))
+}
