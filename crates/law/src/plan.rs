@@ -30,5 +30,5 @@ pub use published::{
     data_constrained, data_constrained_law, kaplan_readings, published,
 };
 pub use question::{Known, NoAnswer, PlanError, Point, Question};
-pub use sightings::{SIGHTINGS, Sighting, Standing, Tested};
+pub use sightings::{SIGHTINGS, Sighting, Tested};
 pub use uncertainty::{Covariance, ORDER, covariance, draws};

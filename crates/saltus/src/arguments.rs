@@ -1,5 +1,6 @@
 //! What the user typed.
 
+use crate::plan::arguments::PlanArguments;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -55,6 +56,8 @@ pub(crate) enum Command {
     Rescore(RescoreArguments),
     /// Compare two models, or two ways to ask, on the same items
     Compare(CompareArguments),
+    /// Turn a budget into parameters, tokens and loss by published laws and your own fit
+    Plan(PlanArguments),
     /// Look at models in files: a folder, a GGUF or llama2.c file, or a name on the Hugging Face Hub
     #[command(subcommand)]
     Models(Models),

@@ -4,6 +4,7 @@ mod arguments;
 mod asking;
 mod evaluate;
 mod models;
+mod plan;
 mod progress;
 mod scores;
 mod table;
@@ -33,7 +34,8 @@ fn main() -> ExitCode {
                 report.downcast_ref::<saltus_benchmark::Error>(),
                 Some(saltus_benchmark::Error::Asked(_) | saltus_benchmark::Error::Task(_))
             );
-            ExitCode::from(if of_study || asked { 2 } else { 1 })
+            let planned = report.downcast_ref::<plan::Refused>().is_some();
+            ExitCode::from(if of_study || asked || planned { 2 } else { 1 })
         }
     }
 }
@@ -48,6 +50,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Tasks(command) => tasks::dispatch(&command),
         Command::Rescore(arguments) => scores::rescore(&arguments),
         Command::Compare(arguments) => scores::compare(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
         Command::Models(command) => models::dispatch(&command),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "saltus", &mut std::io::stdout());
