@@ -185,13 +185,26 @@ impl Group<'_> {
     /// The rows with their sizes and seeds, one for each model (or item of one), the last training step of each.
     fn placed(&self, notes: &mut Vec<String>) -> Result<Vec<Placed<'_>>, String> {
         let mut placed: Vec<Placed<'_>> = Vec::with_capacity(self.rows.len());
+        let mut nowhere = 0;
         for row in self.rows {
             let scale = self.asked.axis.of(&row.scales);
-            if scale.is_nan() || scale.is_infinite() || scale <= 0.0 {
+            if scale.is_nan() {
+                nowhere += 1;
+                continue;
+            }
+            if scale.is_infinite() || scale <= 0.0 {
                 let problem = format!("{}: `{}` is {scale}", self.scores.place(row), self.asked.axis.name());
                 return Err(format!("{problem}: write a positive number, or choose another axis with `--scale`"));
             }
             placed.push((scale, row.seed, row));
+        }
+        let name = self.asked.axis.name();
+        if placed.is_empty() {
+            let first = self.rows.first().map(|row| self.scores.place(row)).unwrap_or_default();
+            return Err(format!("{first}: no score has `{name}`: write it, or choose another axis with `--scale`"));
+        }
+        if nowhere > 0 {
+            notes.push(format!("{nowhere} scores without `{name}` are left out"));
         }
         let along_training = matches!(self.asked.axis, AxisName::Tokens | AxisName::Loss);
         if !along_training {

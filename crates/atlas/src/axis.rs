@@ -48,9 +48,10 @@ impl AxisName {
         Self::ALL.into_iter().find(|axis| axis.name() == name)
     }
 
-    /// The first axis that every score has.
+    /// The first axis that most scores have.
     pub fn of_scores(scores: &Scores) -> Option<AxisName> {
-        Self::ALL.into_iter().find(|axis| scores.rows.iter().all(|row| !axis.of(&row.scales).is_nan()))
+        let known = |axis: &AxisName| scores.rows.iter().filter(|row| !axis.of(&row.scales).is_nan()).count();
+        Self::ALL.into_iter().find(|axis| 2 * known(axis) > scores.rows.len())
     }
 
     /// Where a model is on it; NaN if that is not told.

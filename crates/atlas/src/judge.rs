@@ -82,7 +82,8 @@ fn rule(ability: &Ability, verdict: &Verdict, all: &[(Ability, Verdict)], delta:
         others.iter().map(|(name, verdict, parts)| Companion { name, verdict, parts: *parts }).collect();
     let chance = match ability.ability.kind {
         Kind::Proportion { chance } | Kind::Bounded { chance } => Some(chance),
-        Kind::Unbounded => None,
+        // Of a choice whose chance level is not told, a quarter: few have more than four.
+        Kind::Unbounded => (ability.form.form == Form::Choice).then_some(0.25),
     };
     rule_from_means(verdict, chance, delta, &companions)
 }

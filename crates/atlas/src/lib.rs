@@ -12,7 +12,9 @@ mod axis;
 mod chance;
 mod judge;
 pub mod metric;
+mod pool;
 
 pub use abilities::{Ability, Asked, Left, abilities};
 pub use axis::AxisName;
 pub use judge::{Judged, judge};
+pub use pool::pool;

@@ -5,7 +5,7 @@ use crate::evidence::{Evidence, draw, measured};
 use crate::sample::Sample;
 use crate::threshold::threshold;
 use crate::{Ability, Analysis, Kind, Shape, Unjudgeable, Verdict, reason};
-use saltus_stats::{largest_gap, slope, t_quantile, two_lines};
+use saltus_stats::{Slope, largest_gap, t_quantile};
 
 /// A shape is named only if it carries at least this weight: twice that of all the others together.
 pub const DECISIVE: f64 = 2.0 / 3.0;
@@ -192,24 +192,23 @@ fn misfit(fit: &Fit, e: &Evidence, saturated: f64) -> f64 {
 
 /// Interval of the change from the smallest to the largest size along a straight line.
 fn change(sample: &Sample) -> Test {
-    let (x, y) = sample.models();
-    let range = x[x.len() - 1] - x[0];
-    slope(&x, &y).map_or(Test::TooFew, |s| {
-        let half = t_quantile(0.975, x.len() as f64 - 2.0) * s.se;
+    let last = sample.sizes.len() - 1;
+    let range = sample.sizes[last].x - sample.sizes[0].x;
+    let models: usize = sample.sizes.iter().map(|s| s.models.len()).sum();
+    sample.slope(0, last).map_or(Test::TooFew, |s| {
+        let half = t_quantile(0.975, models as f64 - 2.0) * s.se;
         Test::Change((s.value - half) * range, (s.value + half) * range)
     })
 }
 
 fn slope_test(sample: &Sample) -> Test {
-    let (x, y) = sample.models();
-    slope(&x, &y).map_or(Test::TooFew, |s| Test::Slope(s.p))
+    sample.slope(0, sample.sizes.len() - 1).map_or(Test::TooFew, |s| Test::Slope(s.p))
 }
 
 /// The two-lines test, broken at a size within the flat region around the extreme, nearer to the weaker side (Simonsohn's
-/// "Robin Hood" rule).
+/// "Robin Hood" rule). What lies at the break belongs to both sides.
 fn bend_test(sample: &Sample, shape: Shape) -> Test {
     let sign = if shape == Shape::UShaped { 1.0 } else { -1.0 };
-    let (x, y) = sample.models();
     let n = sample.sizes.len();
     let value = |j: usize| sign * sample.sizes[j].mean;
     let extreme = (1..n - 1).min_by(|&a, &b| value(a).total_cmp(&value(b))).unwrap_or(1);
@@ -218,16 +217,16 @@ fn bend_test(sample: &Sample, shape: Shape) -> Test {
     let first = (1..=extreme).rev().take_while(level).last().unwrap_or(extreme);
     let last = (extreme..n - 1).take_while(level).last().unwrap_or(extreme);
     let at = |j: usize| sample.sizes[j].x;
-    let z = |s: saltus_stats::Slope| if s.se > 0.0 { (s.value / s.se).abs() } else { 1e3 };
+    let z = |s: Slope| if s.se > 0.0 { (s.value / s.se).abs() } else { 1e3 };
+    let sides = |j: usize| Some((sample.slope(0, j)?, sample.slope(j, n - 1)?));
     // The stronger side gives points to the weaker one: the break moves towards the stronger.
-    let middle = two_lines(&x, &y, at((first + last) / 2));
-    let share = middle.map_or(0.5, |m| z(m.after) / (z(m.before) + z(m.after)).max(1e-12));
+    let share = sides((first + last) / 2).map_or(0.5, |(before, after)| z(before) / (z(before) + z(after)).max(1e-12));
     let place = at(first) + share * (at(last) - at(first));
     let distance = |j: usize| (at(j) - place).abs();
     let nearest = (first..=last).min_by(|&a, &b| distance(a).total_cmp(&distance(b))).unwrap_or(extreme);
-    let Some(t) = two_lines(&x, &y, at(nearest)) else { return Test::TooFew };
-    let opposite = sign * t.before.value < 0.0 && sign * t.after.value > 0.0;
-    Test::TwoLines(t.before.p, t.after.p, opposite)
+    let Some((before, after)) = sides(nearest) else { return Test::TooFew };
+    let opposite = sign * before.value < 0.0 && sign * after.value > 0.0;
+    Test::TwoLines(before.p, after.p, opposite)
 }
 
 /// Sizes at which some seeds have the ability and some have not: a gap of more than half of the whole range, and far

@@ -30,13 +30,28 @@ fn doubt(found: &Findings, weight: f64) -> String {
         order.sort_by(|a, b| b.1.total_cmp(&a.1));
         let named: Vec<String> =
             order.iter().take_while(|(_, w)| *w >= 0.05).map(|(s, w)| format!("{s} {w:.2}")).collect();
-        return format!("no shape reaches weight {DECISIVE:.2} ({}).", named.join(", "));
+        let late = late(found).unwrap_or_default();
+        return format!("no shape reaches weight {DECISIVE:.2} ({}).{late}", named.join(", "));
     }
     let leads = format!("{} leads (weight {weight:.2}) but ", found.leading);
     if matches!(found.test, Test::Break(p) if p <= found.analysis.alpha) && !present(found) {
         return format!("{leads}the ability is not there beyond doubt at the largest size.");
     }
-    format!("{leads}{}", grounds(found))
+    let late = if found.leading == Shape::Emergent { late(found).unwrap_or_default() } else { String::new() };
+    format!("{leads}{}{late}", grounds(found))
+}
+
+/// An ability that is absent at the smallest sizes and present at the largest appears, however steeply.
+fn late(found: &Findings) -> Option<String> {
+    let place = Shape::CANDIDATES.iter().zip(found.weights);
+    let growth: f64 = place.filter(|(s, _)| matches!(s, Shape::Smooth | Shape::Emergent)).map(|(_, w)| w).sum();
+    let certified = found.certified.filter(|&j| j >= 2 && growth >= DECISIVE)?;
+    let sizes = &found.sample.sizes;
+    let at = scale(sizes[certified].scale);
+    let alone = if certified + 1 == sizes.len() { ", the largest size alone" } else { "" };
+    Some(format!(
+        " It is not there at the smallest sizes and is there from {at} on{alone}: how suddenly cannot be told."
+    ))
 }
 
 /// What the test of the leading shape says.

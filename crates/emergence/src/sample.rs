@@ -2,7 +2,7 @@
 
 use crate::spread::{LENT_DOF, Seen, UNIFORM, learnt, moderated, most, pooled};
 use crate::{Ability, Analysis, Axis, Kind, Measurement, Point, Scores, Unjudgeable};
-use saltus_stats::{Interval, crossed, mean, t_quantile, wilson};
+use saltus_stats::{Interval, Slope, crossed, mean, quantile, slope, t_quantile, t_two_sided, wilson};
 
 /// One model.
 #[derive(Clone, Debug)]
@@ -170,6 +170,80 @@ impl Sample {
     /// model does.
     pub(crate) fn all_or_none(&self) -> bool {
         self.kind != Kind::Unbounded && self.pooled_spread() > UNIFORM
+    }
+
+    /// Slope of the scores over x from size `first` to size `last`, both included, with its standard error and p-value.
+    ///
+    /// With several seeds it is that of the models by least squares, its error from how far they lie off the line. With one
+    /// seed for each size that would take every bend of the curve for noise; there the error is that of the items and of how
+    /// far the sizes scatter about the line between their neighbours (a pure-error test).
+    pub(crate) fn slope(&self, first: usize, last: usize) -> Option<Slope> {
+        let sizes = &self.sizes[first..=last];
+        if self.has_seeds() {
+            let models = sizes.iter().flat_map(|s| s.models.iter().map(|m| (s.x, m.mean)));
+            let (x, y): (Vec<f64>, Vec<f64>) = models.unzip();
+            return slope(&x, &y);
+        }
+        if sizes.len() < 2 {
+            return None;
+        }
+        let centre = mean(&sizes.iter().map(|s| s.x).collect::<Vec<_>>());
+        let squares: f64 = sizes.iter().map(|s| (s.x - centre).powi(2)).sum();
+        let (scatter, dof) = self.scatter();
+        let (mut value, mut items, mut between) = (0.0, 0.0, 0.0);
+        for size in sizes {
+            let weight = (size.x - centre) / squares;
+            value += weight * size.mean;
+            items += weight * weight * self.item_noise(size);
+            between += weight * weight * scatter;
+        }
+        let se = (items + between).sqrt();
+        let share = if se > 0.0 { between / (items + between) } else { 1.0 };
+        let dof = dof / (share * share).max(1e-9);
+        let p = if se > 0.0 { t_two_sided(value / se, dof.min(1e6)) } else { f64::from(value == 0.0) };
+        Some(Slope { value, se, p })
+    }
+
+    /// Variance of the mean of a size with one model from drawing its items; that of a proportion never 0, as none of
+    /// n right does not say that the next will be wrong.
+    fn item_noise(&self, size: &Size) -> f64 {
+        match (self.kind, &size.models[0]) {
+            (Kind::Proportion { .. }, model) => {
+                let n = f64::from(model.items);
+                let p = (size.mean * n + 1.0) / (n + 2.0);
+                p * (1.0 - p) / n
+            }
+            (_, model) if model.scores.is_empty() => size.seen.noise,
+            _ => size.item_variance,
+        }
+    }
+
+    /// Variance of the sizes about the line between their neighbours, beyond that of their items, with its degrees of
+    /// freedom. Of six and more the median counts, so that one step is no noise.
+    fn scatter(&self) -> (f64, f64) {
+        let mut scatters: Vec<f64> = self
+            .sizes
+            .windows(3)
+            .map(|w| {
+                let share = (w[1].x - w[0].x) / (w[2].x - w[0].x);
+                let residual = w[1].mean - (1.0 - share) * w[0].mean - share * w[2].mean;
+                let [a, b, c] = [&w[0], &w[1], &w[2]].map(|size| self.item_noise(size));
+                let noise = b + (1.0 - share).powi(2) * a + share * share * c;
+                (residual * residual - noise) / (1.0 + share * share + (1.0 - share).powi(2))
+            })
+            .collect();
+        if scatters.is_empty() {
+            return (0.0, 1.0);
+        }
+        let dof = scatters.len() as f64;
+        let typical = if scatters.len() < 6 {
+            mean(&scatters)
+        } else {
+            // The median of the square of a standard normal is .455.
+            scatters.sort_by(f64::total_cmp);
+            quantile(&scatters, 0.5) / 0.455
+        };
+        (typical.max(0.0), dof)
     }
 
     /// Standard error of the mean of size `j` over seeds.

@@ -63,9 +63,11 @@ pub fn model_name(name: &str) -> ModelName {
         let suffix = part.ends_with(['m', 'M', 'b', 'B']);
         suffix && part.len() > 1 && part[..part.len() - 1].chars().all(|c| c.is_ascii_digit() || c == '.')
     };
-    let parts: Vec<&str> = name.split(['-', '_', ' ']).collect();
+    // The precision that weights are kept in makes no other family.
+    let is_precision = |part: &&str| ["bf16", "fp16", "f16", "fp32", "f32", "int8", "int4", "gguf"].contains(part);
+    let parts: Vec<&str> = name.split(['-', '_', ' ']).filter(|part| !is_precision(part)).collect();
     match parts.iter().rposition(|part| is_size(part.rsplit('/').next().unwrap_or(part))) {
-        None => ModelName { family: name.into(), params: None },
+        None => ModelName { family: parts.join("-"), params: None },
         Some(place) => {
             let part = parts[place];
             let (before, last) = part.rsplit_once('/').map_or(("", part), |(before, last)| (before, last));
@@ -178,6 +180,7 @@ mod tests {
         check("EleutherAI/pythia-70m", "EleutherAI/pythia", Some(70e6));
         check("EleutherAI/pythia-1.4b-deduped", "EleutherAI/pythia-deduped", Some(1.4e9));
         check("meta-llama/Llama-2-7b-hf", "meta-llama/Llama-2-hf", Some(7e9));
+        check("EleutherAI/pythia-1b-bf16", "EleutherAI/pythia", Some(1e9));
         check("gpt2", "gpt2", None);
         check("models/7b", "models", Some(7e9));
     }

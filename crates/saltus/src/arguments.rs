@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Rescore(RescoreArguments),
     /// Compare two models, or two ways to ask, on the same items
     Compare(CompareArguments),
+    /// Say how abilities grow with scale, from tables of scores, results of other harnesses, or one's own measurements
+    Judge(JudgeArguments),
     /// Turn a budget into parameters, tokens and loss by published laws and your own fit
     Plan(PlanArguments),
     /// Look at models in files: a folder, a GGUF or llama2.c file, or a name on the Hugging Face Hub
@@ -247,6 +249,91 @@ pub(crate) struct CompareArguments {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// How scores are read.
+#[derive(Debug, Args)]
+pub(crate) struct ScoreArguments {
+    /// Files or folders: CSV or Parquet with one row for each model, task and metric (or item); results of
+    /// lm-evaluation-harness; score files of BIG-bench; a folder of `saltus eval`
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Other names of columns, such as `params_nominal=params,acc=score`: theirs, then ours (family, model, task, metric,
+    /// score, n, stderr, chance, ceiling, higher_is_better, seed, item, step, length, scale, params,
+    /// params_non_embedding, flops, tokens, loss)
+    #[arg(long, value_name = "THEIRS=OURS", value_delimiter = ',', value_parser = renaming)]
+    pub(crate) map: Vec<(String, String)>,
+    /// Columns that tell abilities apart besides family, task and metric
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub(crate) by: Vec<String>,
+    /// The scale axis: scale, params, params_non_embedding, flops, tokens, loss [default: the first that all have]
+    #[arg(long, value_name = "AXIS")]
+    pub(crate) scale: Option<String>,
+    /// Score of blind guessing, for all tasks or for one, such as 0.25 or `arc_easy=0.25`
+    #[arg(long, value_name = "[TASK=]CHANCE", value_parser = chance)]
+    pub(crate) chance: Vec<(Option<String>, f64)>,
+    /// Metrics of which less is better, where their names do not tell
+    #[arg(long, value_name = "METRICS", value_delimiter = ',')]
+    pub(crate) lower_is_better: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Shapes: flat, smooth, emergent, inverse, u-shaped, inverted-u, undetermined (see \
+    docs/verdicts.md). Exit codes: 0 done; 1 failed; 2 nothing that can be judged; 3 some abilities could not be judged.")]
+pub(crate) struct JudgeArguments {
+    #[command(flatten)]
+    pub(crate) scores: ScoreArguments,
+    /// How far above chance a score must be to count as an ability
+    #[arg(long, default_value_t = 0.05, value_parser = open_share)]
+    pub(crate) delta: f64,
+    /// Level of the tests, and of false discoveries over all abilities
+    #[arg(long, default_value_t = 0.05, value_parser = open_share)]
+    pub(crate) alpha: f64,
+    /// Resamples of each test
+    #[arg(long, default_value_t = 999, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(19..=1_000_000))]
+    pub(crate) resamples: usize,
+    /// Seed of the resamples
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Write a page with every ability
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) page: Option<PathBuf>,
+    /// Threads [default: all cores]
+    #[arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    pub(crate) threads: Option<usize>,
+    /// Print JSON and no progress
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// No progress
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// `theirs=ours`.
+fn renaming(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((theirs, ours)) if !theirs.is_empty() && !ours.is_empty() => {
+            Ok((theirs.trim().into(), ours.trim().into()))
+        }
+        _ => Err("write THEIRS=OURS, such as `accuracy=score`".into()),
+    }
+}
+
+/// A chance level, of one task or of all.
+fn chance(text: &str) -> Result<(Option<String>, f64), String> {
+    let (task, number) = match text.rsplit_once('=') {
+        Some((task, number)) => (Some(task.to_owned()), number),
+        None => (None, text),
+    };
+    match number.parse::<f64>() {
+        Ok(chance) if (0.0..1.0).contains(&chance) => Ok((task, chance)),
+        _ => Err("write a share from 0 up to 1, such as 0.25".into()),
+    }
+}
+
+/// A share strictly between 0 and 1.
+fn open_share(text: &str) -> Result<f64, String> {
+    text.parse::<f64>().ok().filter(|v| *v > 0.0 && *v < 1.0).ok_or_else(|| "write a share between 0 and 1".to_owned())
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,6 +3,8 @@
 mod arguments;
 mod asking;
 mod evaluate;
+mod judge;
+mod measured;
 mod models;
 mod plan;
 mod progress;
@@ -34,8 +36,8 @@ fn main() -> ExitCode {
                 report.downcast_ref::<saltus_benchmark::Error>(),
                 Some(saltus_benchmark::Error::Asked(_) | saltus_benchmark::Error::Task(_))
             );
-            let planned = report.downcast_ref::<plan::Refused>().is_some();
-            ExitCode::from(if of_study || asked || planned { 2 } else { 1 })
+            let of_table = report.downcast_ref::<measured::Refused>().is_some();
+            ExitCode::from(if of_study || asked || of_table { 2 } else { 1 })
         }
     }
 }
@@ -50,6 +52,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Tasks(command) => tasks::dispatch(&command),
         Command::Rescore(arguments) => scores::rescore(&arguments),
         Command::Compare(arguments) => scores::compare(&arguments),
+        Command::Judge(arguments) => judge::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Models(command) => models::dispatch(&command),
         Command::Completions { shell } => {

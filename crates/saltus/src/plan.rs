@@ -5,26 +5,13 @@ pub(crate) mod arguments;
 mod laws;
 mod shown;
 
-use crate::print;
+use crate::{measured::Refused, print};
 use abilities::Ability;
 use arguments::{ParamsConvention, PlanArguments};
-use miette::{Diagnostic, Result};
+use miette::Result;
 use saltus_law::Parameters;
 use saltus_law::plan::{Answer, BudgetLaw, Known, PlanError, Question, answer, budget, gpu_hours, peak_tflops};
-use std::{fmt, path::Path, process::ExitCode};
-
-/// What the user asked for or named cannot be: exit code 2.
-#[derive(Debug)]
-pub(crate) struct Refused(String);
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Refused {}
-impl Diagnostic for Refused {}
+use std::{path::Path, process::ExitCode};
 
 impl From<PlanError> for Refused {
     fn from(error: PlanError) -> Self {

@@ -1,6 +1,7 @@
 //! Which abilities have been seen at the size of a plan: the published sightings, and those of the user's own verdicts.
 
-use super::{Refused, read_json};
+use super::read_json;
+use crate::measured::Refused;
 use saltus_law::plan::{Answer, SIGHTINGS};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -45,6 +46,19 @@ pub(crate) enum Stands {
     Between,
     /// At or below the largest scale without it, or below the first with it where no smaller one is known.
     NotSeen,
+}
+
+impl Stands {
+    pub(crate) const ALL: [Stands; 3] = [Stands::Seen, Stands::Between, Stands::NotSeen];
+
+    /// In words.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Stands::Seen => "seen by then",
+            Stands::Between => "between a size without and one with it",
+            Stands::NotSeen => "not seen by then",
+        }
+    }
 }
 
 impl Ability {

@@ -1,6 +1,7 @@
 //! Which laws a plan asks: the published ones and the user's own fits.
 
-use super::{Refused, arguments::PlanArguments, read_json};
+use super::{arguments::PlanArguments, read_json};
+use crate::measured::Refused;
 use saltus_law::plan::{BudgetLaw, Covariance, Form, ORDER, data_constrained_law, draws, published};
 use saltus_law::{Parameters, SizeTokenLaw};
 use saltus_random::Key;
@@ -22,12 +23,8 @@ pub(super) fn laws(arguments: &PlanArguments) -> Result<Vec<BudgetLaw>, Refused>
         let names: Vec<&str> = laws.iter().map(|law| law.name.as_str()).collect();
         return Err(Refused(format!("no law is called {name:?}: give some of {}", names.join(", "))));
     }
-    // Unasked, the law of repeated data stands aside where nothing is repeated, and the rounded constants always do:
-    // they are for those who ask what the paper prints.
-    let unasked = |law: &BudgetLaw| match law.name.as_str() {
-        "data-constrained" => arguments.unique_tokens.is_some(),
-        _ => true,
-    };
+    // Unasked, the law of repeated data stands aside where nothing is repeated.
+    let unasked = |law: &BudgetLaw| law.name != "data-constrained" || arguments.unique_tokens.is_some();
     laws.retain(|law| if arguments.laws.is_empty() { unasked(law) } else { named(law) });
     Ok(laws)
 }

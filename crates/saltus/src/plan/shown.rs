@@ -218,7 +218,12 @@ fn growth(plan: &Plan) -> String {
             format!("loss {}", interval(g.loss, |l| format!("{l:.3}"))),
         ]);
         for (params, tokens, source) in &g.readings {
-            rows.push(vec!["  read as".to_owned(), factor(*params), factor(*tokens), format!("({source})")]);
+            rows.push(vec![
+                "  read as".to_owned(),
+                format!("{} parameters", factor(*params)),
+                format!("{} tokens", factor(*tokens)),
+                format!("({source})"),
+            ]);
         }
     }
     let _ = writeln!(text, "{}", columns(&rows));
@@ -251,41 +256,42 @@ fn conventions(plan: &Plan) -> String {
     text + "\n"
 }
 
-/// Abilities by where they stand, once for all laws for which they stand alike.
+/// Abilities by where they stand: each by name where they stand alike for all laws, else numbers for each law.
 fn abilities(plan: &Plan) -> String {
-    let mut groups: Vec<(Vec<Stands>, Vec<&str>, &Answer)> = Vec::new();
+    let mut groups: Vec<(Vec<Stands>, Vec<&str>)> = Vec::new();
     for (law, answer) in &plan.rows {
         let standing: Vec<Stands> = plan.abilities.iter().map(|ability| ability.stands(answer)).collect();
-        match groups.iter_mut().find(|(other, _, _)| *other == standing) {
-            Some((_, laws, _)) => laws.push(&law.name),
-            None => groups.push((standing, vec![&law.name], answer)),
+        match groups.iter_mut().find(|(other, _)| *other == standing) {
+            Some((_, laws)) => laws.push(&law.name),
+            None => groups.push((standing, vec![&law.name])),
         }
     }
     let mut text = String::from(
-        "Abilities by that size. Each was seen at some size of one family and not at the next smaller one: it emerges \
-         somewhere between, and another recipe may differ.\n",
+        "Abilities by then. Each was seen at some size of one family and not at the next smaller one: it emerges somewhere \
+         between, and another recipe may differ.\n",
     );
-    for (standing, laws, answer) in &groups {
-        if groups.len() > 1 {
-            let _ = writeln!(text, "by {}:", laws.join(", "));
+    if let [(standing, _)] = &groups[..] {
+        for stands in Stands::ALL {
+            text += &listed(plan, standing, stands);
         }
-        for (stands, title) in [
-            (Stands::Seen, format!("seen with {} FLOPs or less", flops(answer.flops.value))),
-            (Stands::Between, "between a size without and one with it".to_owned()),
-            (Stands::NotSeen, "not seen by then".to_owned()),
-        ] {
-            let mut listed: Vec<&Ability> =
-                plan.abilities.iter().zip(standing).filter(|(_, s)| **s == stands).map(|(a, _)| a).collect();
-            listed.sort_by(|a, b| a.seen_at.total_cmp(&b.seen_at));
-            if !listed.is_empty() {
-                let _ = writeln!(text, "  {title}:");
-            }
-            for ability in listed {
-                let _ = writeln!(text, "    {}", sentence(ability));
-            }
-        }
+        return text;
     }
-    text
+    for (standing, laws) in &groups {
+        let count = |stands| standing.iter().filter(|s| **s == stands).count();
+        let counts = Stands::ALL.map(|stands| format!("{} {}", count(stands), stands.words()));
+        let _ = writeln!(text, "  by {}: {}", laws.join(", "), counts.join(", "));
+    }
+    text + "  (--json and --page name them; --law chooses one law)\n"
+}
+
+fn listed(plan: &Plan, standing: &[Stands], stands: Stands) -> String {
+    let mut here: Vec<&Ability> =
+        plan.abilities.iter().zip(standing).filter(|(_, s)| **s == stands).map(|(a, _)| a).collect();
+    if here.is_empty() {
+        return String::new();
+    }
+    here.sort_by(|a, b| a.seen_at.total_cmp(&b.seen_at));
+    here.iter().fold(format!("  {}:\n", stands.words()), |text, ability| text + "    " + &sentence(ability) + "\n")
 }
 
 /// `MMLU, 26 topics (few-shot, Gopher): seen at 5.0e23 FLOPs, not at 1.3e22`.
