@@ -14,6 +14,7 @@
 mod answer;
 mod form;
 mod hardware;
+mod map;
 mod published;
 mod question;
 mod sightings;
@@ -25,6 +26,7 @@ mod uncertainty;
 pub use answer::{Answer, Estimate, Growth, InUse, answer, converted};
 pub use form::{Form, KaplanLaw, PF_DAY, PowerFrontier, Repetition, convention, kaplan_budget_loss};
 pub use hardware::{GPUS, Gpu, budget, gpu_hours, peak_tflops};
+pub use map::{Contour, Map, map};
 pub use published::{
     BudgetLaw, CHINCHILLA_3_PRINTED, CHINCHILLA_TABLE, KAPLAN_SPLIT, REFIT, Reading, TableRow, chinchilla_3,
     data_constrained, data_constrained_law, kaplan_readings, published,

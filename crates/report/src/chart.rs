@@ -1,6 +1,7 @@
 //! From findings to figures: what is drawn, in which layers. Computes nothing but positions.
 
 pub(crate) mod ability;
+pub(crate) mod budget;
 pub(crate) mod effect;
 pub(crate) mod law;
 

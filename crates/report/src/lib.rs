@@ -9,6 +9,7 @@
 //! The same findings give the same bytes. Names and texts from a study are untrusted: all text goes through
 //! `html::escape`, all embedded JSON through `html::json_block`, and the page's policy runs no script but its own.
 
+pub mod budget;
 mod chart;
 mod figure;
 pub mod findings;
@@ -41,8 +42,15 @@ pub enum Error {
 /// # Errors
 /// [`Error::Write`] when the folder is missing, not writable or full; an older page at `out` is then left as it was.
 pub fn write(findings: &Findings, out: &Path) -> Result<(), Error> {
+    write_text(&page(findings), out)
+}
+
+/// Writes a page that is made already, likewise.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_text(text: &str, out: &Path) -> Result<(), Error> {
     let beside = out.with_extension("html.part");
-    let text = page(findings);
     let put = || {
         let mut file = std::fs::File::create(&beside)?;
         file.write_all(text.as_bytes())?;

@@ -21,14 +21,20 @@ pub(crate) struct Page<'a> {
 impl Page<'_> {
     /// Takes in a figure and gives the element that it will be drawn in.
     pub(crate) fn figure(&mut self, figure: Figure) -> String {
-        let [id, title, caption, alt] = [&figure.id, &figure.title, &figure.caption, &figure.alt].map(|t| escape(t));
+        let element = frame(&figure);
         self.figures.push(figure);
-        format!(
-            "<figure class=\"plot\" id=\"{id}\" data-figure=\"{id}\"><figcaption>{caption}</figcaption>\
-             <div class=\"canvas\" tabindex=\"0\" role=\"group\" aria-roledescription=\"interactive figure\" \
-             aria-label=\"{title}. {alt}\"><noscript><p>{alt}</p></noscript></div></figure>\n"
-        )
+        element
     }
+}
+
+/// The element that a figure will be drawn in.
+pub(crate) fn frame(figure: &Figure) -> String {
+    let [id, title, caption, alt] = [&figure.id, &figure.title, &figure.caption, &figure.alt].map(|t| escape(t));
+    format!(
+        "<figure class=\"plot\" id=\"{id}\" data-figure=\"{id}\"><figcaption>{caption}</figcaption>\
+         <div class=\"canvas\" tabindex=\"0\" role=\"group\" aria-roledescription=\"interactive figure\" \
+         aria-label=\"{title}. {alt}\"><noscript><p>{alt}</p></noscript></div></figure>\n"
+    )
 }
 
 /// The whole page as HTML. The same findings give the same bytes.
@@ -56,7 +62,7 @@ pub fn page(findings: &Findings) -> String {
         main.push_str("</section>\n");
     }
     let data = json_block("figures", &page.figures) + &json_block("findings", findings);
-    assemble(findings, &main, &data)
+    assemble(&findings.study, &findings.saltus, &main, &data)
 }
 
 /// The list of sections at the top.
@@ -68,24 +74,24 @@ fn contents(sections: &[Option<section::Section>]) -> String {
 
 /// Puts the parts together. The scripts carry a nonce made from the page's own content: nothing that is part of the
 /// content can know it, so nothing but our scripts can run, even if an escape were forgotten somewhere.
-fn assemble(findings: &Findings, main: &str, data: &str) -> String {
+pub(crate) fn assemble(title: &str, version: &str, main: &str, data: &str) -> String {
     let mut hash = blake3::Hasher::new();
     for part in [STYLE, FIGURES, BEHAVIOUR, main, data] {
         hash.update(part.as_bytes());
     }
     let nonce = &hash.finalize().to_hex()[..32];
-    let study = escape(&findings.study);
+    let title = escape(title);
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src 'nonce-{nonce}'; \
          style-src 'nonce-{nonce}'; img-src data: blob:; base-uri 'none'; form-action 'none'\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"generator\" content=\"Saltus {version}\">\n<meta name=\"referrer\" content=\"no-referrer\">\n\
-         <link rel=\"icon\" href=\"data:,\">\n<title>{study} · Saltus</title>\n\
-         <style nonce=\"{nonce}\">\n{STYLE}</style>\n</head>\n<body data-study=\"{study}\">\n\
+         <link rel=\"icon\" href=\"data:,\">\n<title>{title} · Saltus</title>\n\
+         <style nonce=\"{nonce}\">\n{STYLE}</style>\n</head>\n<body data-study=\"{title}\">\n\
          <a class=\"skip\" href=\"#findings-list\">Skip to the findings</a>\n<main>\n{main}</main>\n\
          <div id=\"tip\" hidden></div><div id=\"live\" aria-live=\"polite\"></div>\n{data}\
          <script nonce=\"{nonce}\">\n{FIGURES}</script>\n<script nonce=\"{nonce}\">\n{BEHAVIOUR}</script>\n</body>\n</html>\n",
-        version = escape(&findings.saltus),
+        version = escape(version),
     )
 }

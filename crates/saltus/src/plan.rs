@@ -3,12 +3,13 @@
 mod abilities;
 pub(crate) mod arguments;
 mod laws;
+mod page;
 mod shown;
 
 use crate::{measured::Refused, print};
 use abilities::Ability;
 use arguments::{ParamsConvention, PlanArguments};
-use miette::Result;
+use miette::{IntoDiagnostic, Result};
 use saltus_law::Parameters;
 use saltus_law::plan::{Answer, BudgetLaw, Known, PlanError, Question, answer, budget, gpu_hours, peak_tflops};
 use std::{path::Path, process::ExitCode};
@@ -34,6 +35,10 @@ pub(crate) struct Plan {
 /// Runs the command.
 pub(crate) fn run(arguments: &PlanArguments) -> Result<ExitCode> {
     let plan = make(arguments)?;
+    if let Some(path) = &arguments.page {
+        let text = saltus_report::budget::page(&page::page(&plan));
+        saltus_report::write_text(&text, path).into_diagnostic()?;
+    }
     print(arguments.json, &shown::rows(&plan), || shown::text(&plan))
 }
 

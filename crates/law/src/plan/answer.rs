@@ -50,6 +50,8 @@ pub struct Growth {
 /// A law's answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
+    /// The answer itself, without its intervals.
+    pub point: Point,
     /// Training FLOPs, 6 N D.
     pub flops: Estimate,
     /// N in the law's own convention.
@@ -97,6 +99,7 @@ pub fn answer(
     };
     let known = question.known();
     Ok(Answer {
+        point: best,
         flops: estimate(&|p| p.flops),
         params: estimate(&|p| p.params),
         params_total: estimate(&|p| converted(p.params, law.parameters, Parameters::Total)),

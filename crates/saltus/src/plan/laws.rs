@@ -18,7 +18,7 @@ pub(super) fn laws(arguments: &PlanArguments) -> Result<Vec<BudgetLaw>, Refused>
     for path in &arguments.fits {
         laws.push(own(path)?);
     }
-    let named = |law: &BudgetLaw| arguments.laws.iter().any(|name| *name == law.name);
+    let named = |law: &BudgetLaw| arguments.laws.contains(&law.name);
     if let Some(name) = arguments.laws.iter().find(|name| !laws.iter().any(|law| law.name == **name)) {
         let names: Vec<&str> = laws.iter().map(|law| law.name.as_str()).collect();
         return Err(Refused(format!("no law is called {name:?}: give some of {}", names.join(", "))));
