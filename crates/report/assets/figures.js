@@ -241,11 +241,14 @@ const saltus = (() => {
     const end = textWidth(spec.x.label) > box.right - box.left ? fit(spec.x.label, box.right) : spec.x.label;
     over.append(node('text', { x: box.right, y: box.bottom + 33, 'text-anchor': 'end', 'font-size': SIZE, fill: ink('soft') }, end));
     if (rows) return;
-    for (const t of ticks(Y, Math.max(2, Math.round((box.bottom - box.top) / 44)))) {
+    const steps = ticks(Y, Math.max(2, Math.round((box.bottom - box.top) / 44)));
+    // As many digits as tell the steps apart.
+    const digits = [2, 3, 4].find(n => new Set(steps.map(t => write(spec.y.format, t, n))).size === steps.length) || 4;
+    for (const t of steps) {
       const y = Y.at(t);
       if (y < box.top - 1 || y > box.bottom + 1) continue;
       back.append(node('path', { d: `M${box.left} ${y}H${box.right}`, stroke: ink('line') }));
-      over.append(node('text', { x: box.left - 6, y: y + 4, 'text-anchor': 'end', 'font-size': SIZE, fill: ink('soft') }, write(spec.y.format, t, 2)));
+      over.append(node('text', { x: box.left - 6, y: y + 4, 'text-anchor': 'end', 'font-size': SIZE, fill: ink('soft') }, write(spec.y.format, t, digits)));
     }
     back.append(node('path', { d: `M${box.left} ${box.bottom}H${box.right}`, stroke: ink('soft'), 'stroke-opacity': .6 }));
     over.append(node('text', { x: 0, y: box.top - 9, 'font-size': SIZE, fill: ink('soft') }, fit(spec.y.label, box.right)));

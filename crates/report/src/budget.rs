@@ -170,7 +170,7 @@ fn cell(label: &str, e: Estimate, write: impl Fn(f64) -> String, more: &str) -> 
 
 /// `1.4T`; [`words::count`] ends at billions, which is enough for sizes of a study.
 pub(crate) fn tokens(v: f64) -> String {
-    if v >= 0.9995e12 && v < 1e18 { format!("{}T", words::number(v / 1e12)) } else { words::count(v) }
+    if (0.9995e12..1e18).contains(&v) { format!("{}T", words::number(v / 1e12)) } else { words::count(v) }
 }
 
 fn abilities(plan: &Budget) -> String {

@@ -206,3 +206,73 @@ fn the_table_is_for_people() {
     let output = saltus(folder.path(), &["plan", "--flops", "1e21", "--law", "kaplan,besiroglu", "--times", "10"]);
     insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap());
 }
+
+/// Tables 3 and A3 of arXiv 2203.15556 as printed: N, then FLOPs and tokens by approaches 1, 2 and 3.
+const CHINCHILLA: [(&str, [(&str, &str); 3]); 9] = [
+    ("400M", [("1.92e19", "8.0B"), ("1.84e19", "7.7B"), ("2.21e19", "9.2B")]),
+    ("1B", [("1.21e20", "20.2B"), ("1.20e20", "20.0B"), ("1.62e20", "27.1B")]),
+    ("10B", [("1.23e22", "205.1B"), ("1.32e22", "219.5B"), ("2.46e22", "410.1B")]),
+    ("67B", [("5.76e23", "1.5T"), ("6.88e23", "1.7T"), ("1.71e24", "4.1T")]),
+    ("175B", [("3.85e24", "3.7T"), ("4.54e24", "4.3T"), ("1.26e24", "12.0T")]),
+    ("280B", [("9.90e24", "5.9T"), ("1.18e25", "7.1T"), ("3.52e25", "20.1T")]),
+    ("520B", [("3.43e25", "11.0T"), ("4.19e25", "13.4T"), ("1.36e26", "43.5T")]),
+    ("1T", [("1.27e26", "21.2T"), ("1.59e26", "26.5T"), ("5.65e26", "94.1T")]),
+    ("10T", [("1.30e28", "216.2T"), ("1.75e28", "292.0T"), ("8.55e28", "1425.5T")]),
+];
+
+fn difference(ours: f64, published: &str) -> String {
+    let percent = (ours / published.parse::<f64>().unwrap() - 1.0) * 100.0;
+    format!("{percent:+.1}%")
+}
+
+fn tokens(value: f64) -> String {
+    if value >= 1e12 { format!("{:.1}T", value / 1e12) } else { format!("{:.1}B", value / 1e9) }
+}
+
+/// The tables of docs/plan.md are what the program says.
+#[test]
+fn the_guide_shows_what_the_program_computes() {
+    let folder = here();
+    let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/plan.md")).unwrap();
+    let mut rows = Vec::new();
+    for (params, published) in CHINCHILLA {
+        let laws = plan(folder.path(), &["--params", params]);
+        for (i, (flops, printed)) in published.into_iter().enumerate() {
+            let row = &laws[&format!("chinchilla-{}", i + 1)];
+            let (c, d) = (number(&row["flops"]), number(&row["tokens"]));
+            rows.push(format!(
+                "| {params} | {} | {flops} | {c:.2e} | {} | {printed} | {} |",
+                i + 1,
+                difference(c, flops),
+                tokens(d)
+            ));
+        }
+    }
+    let of = |arguments: &[&str], law: &str, name: &str| number(&plan(folder.path(), arguments)[law][name]);
+    let mut single =
+        |what: &str, published: &str, ours: String| rows.push(format!("| {what} | {published} | {ours} |"));
+    let gopher = ["--flops", "5.76e23"];
+    for (law, n, ratio, which) in
+        [("chinchilla-3-printed", "32.2B", "93", "as printed"), ("chinchilla-3", "40B", "59", "before rounding")]
+    {
+        let (params, tokens) = (of(&gopher, law, "params") / 1e9, of(&gopher, law, "tokens_per_param"));
+        single(&format!("N* at 5.76e23 FLOPs, approach 3 {which}"), n, format!("{params:.1}B"));
+        single(&format!("tokens per parameter there, approach 3 {which}"), ratio, format!("{tokens:.1}"));
+    }
+    for (inference, n, d) in [("0", "30.0B", "2.735T"), ("1e12", "25.7B", "3.22T"), ("1e13", "15.85B", "6.05T")] {
+        let asked = ["--loss", "1.93665", "--inference-tokens", inference];
+        let (params, tokens) =
+            (of(&asked, "chinchilla-3-printed", "params") / 1e9, of(&asked, "chinchilla-3-printed", "tokens") / 1e12);
+        let what = format!("loss 1.93665, {inference} tokens in use, approach 3 as printed");
+        single(&what, &format!("{n} / {d}"), format!("{params:.2}B / {tokens:.3}T"));
+    }
+    let scarce = ["--params", "6.34e9", "--tokens", "242e9", "--unique-tokens", "25e9"];
+    let loss = of(&scarce, "data-constrained", "loss");
+    single("L(6.34B, 242B tokens, 25B unique), data-constrained", "2.2256440889984477", format!("{loss:.16}"));
+    let a =
+        number(&plan(folder.path(), &["--flops", "1e21", "--times", "10"])["besiroglu"]["growth"]["params"]).log10();
+    single("a of the refit", ".513", format!("{a:.4}"));
+    single("N* of Kaplan at a PF-day", "1.3e9", format!("{:.2e}", of(&["--flops", "8.64e19"], "kaplan", "params")));
+    let missing: Vec<String> = rows.into_iter().filter(|row| !guide.contains(row.as_str())).collect();
+    assert!(missing.is_empty(), "docs/plan.md lacks these rows:\n{}", missing.join("\n"));
+}

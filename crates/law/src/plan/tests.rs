@@ -29,9 +29,10 @@ fn chinchillas_tables() {
         for row in CHINCHILLA_TABLE {
             let ours = best(law.form, Known { params: Some(row.params), ..known() });
             let (flops, tokens) = row.by_approach[column];
-            let tolerance = if row.params == 67e9 { 0.075 } else { 0.012 };
+            let tolerance = if row.params == 67e9 { 0.075 } else { 0.004 };
             near(ours.flops, flops, tolerance);
-            near(ours.tokens, tokens, tolerance);
+            // Printed tokens have as few as two digits.
+            near(ours.tokens, tokens, tolerance.max(0.01));
             near(ours.params, row.params, 1e-9);
         }
     }
@@ -50,16 +51,17 @@ fn chinchillas_tables() {
     assert_eq!(format!("{:.2e}", at_400m.flops), "2.35e19");
 }
 
-/// 6 N D is the C of every printed row to its rounding, but for one misprint.
+/// 6 N D is the C of every printed row to a per cent, but for the row called 67B and two misprints of approach 3.
 #[test]
-fn the_table_holds_one_misprint() {
+fn the_table_holds_two_misprints() {
     for row in CHINCHILLA_TABLE {
         for (column, (flops, tokens)) in row.by_approach.into_iter().enumerate() {
             let ratio = 6.0 * row.params * tokens / flops;
-            if row.params == 175e9 && column == 2 {
-                near(ratio, 10.0, 0.01);
-            } else {
-                near(ratio, 1.0, 0.05);
+            match (row.params, column) {
+                (175e9, 2) => near(ratio, 10.0, 0.01),
+                (280e9, 2) => near(ratio, 0.96, 0.005),
+                (67e9, _) => near(ratio, 1.0, 0.05),
+                _ => near(ratio, 1.0, 0.012),
             }
         }
     }

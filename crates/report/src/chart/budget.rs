@@ -5,7 +5,7 @@ use crate::figure::{Axis, Figure, Format, Layer, Shape, ramp, tidied};
 use crate::words;
 
 /// Okabe and Ito's colours, in the order of the laws.
-const COLOURS: [&str; 6] = ["orange", "blue", "purple", "green", "grey", "vermillion"];
+const COLOURS: [&str; 7] = ["orange", "blue", "purple", "green", "grey", "vermillion", "ink"];
 
 /// The plane of parameters and tokens: lines of equal compute, the best splits of every law, and the plan of each with its
 /// interval along the line of its budget.
@@ -60,8 +60,9 @@ fn budgets(plan: &Budget) -> Vec<f64> {
 fn equal_compute(budget: f64, (low, high): (f64, f64), (bottom, top): (f64, f64)) -> Option<Layer> {
     let left = low.max(budget / (6.0 * top));
     let right = high.min(budget / (6.0 * bottom));
-    let points = [(left, budget / (6.0 * left)), (right, budget / (6.0 * right))];
-    (left < right).then(|| line("soft", &points, true, true, None, Some(format!("{budget:.0e}"))))
+    // From right to left, so that its label stands at the upper end, apart from those of the losses.
+    let points = [(right, budget / (6.0 * right)), (left, budget / (6.0 * left))];
+    (left < right).then(|| line("soft", &points, true, true, None, Some(format!("{budget:.1e}"))))
 }
 
 fn line(

@@ -23,7 +23,8 @@ pub(super) fn page(plan: &Plan) -> Budget {
     Budget {
         saltus: env!("CARGO_PKG_VERSION").to_owned(),
         title: words.join(", "),
-        budget: plan.budget.clone(),
+        // A budget that was given in FLOPs stands in the heading already.
+        budget: plan.budget.clone().filter(|words| words.contains('=')),
         laws: plan.rows.iter().map(|(law, answer)| one(plan, law, answer)).collect(),
         left_out: plan.left_out.clone(),
         abilities: plan.abilities.iter().map(|ability| seen(plan, ability)).collect(),
