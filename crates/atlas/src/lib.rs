@@ -10,11 +10,13 @@
 mod abilities;
 mod axis;
 mod chance;
+mod forecast;
 mod judge;
 pub mod metric;
 mod pool;
 
 pub use abilities::{Ability, Asked, Left, abilities};
 pub use axis::AxisName;
+pub use forecast::{Foretold, forecasts};
 pub use judge::{Judged, judge};
 pub use pool::pool;

@@ -36,6 +36,9 @@ impl Link {
     }
 }
 
+/// How often a fit begins again at most.
+const RESTARTS: usize = 6;
+
 /// A fitted curve.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Curve {
@@ -204,13 +207,41 @@ impl Fitter {
     }
 
     fn step(&self, e: &Evidence, cells: &[Cell], rise: Rise) -> Option<Fit> {
-        let left = |a: f64| match (rise, self.bounds.chance) {
+        let left_within = |a: f64| match (rise, self.bounds.chance) {
             (Rise::Steep, Some(c)) => self.clip(a.clamp(c - self.bounds.delta, c + self.bounds.delta)),
             _ => self.clip(a),
         };
+        // The grid is too coarse to choose among the links: each has its best cell polished.
+        let fits = Link::ALL.map(|link| {
+            let best = self.best_cell(e, cells.iter().filter(|cell| cell.link == link), rise, left_within)?;
+            let Curve::Step { left, right, mid, width, .. } = best.curve else { return Some(best) };
+            let make = |p: &[f64]| {
+                // The best curve often lies on a limit: what is beyond is moved there, as a simplex cannot walk along a wall.
+                let (narrowest, widest) = rise.widths();
+                let width = p[3].exp().clamp(narrowest, widest);
+                let curve = Curve::Step { link, left: left_within(p[0]), right: self.clip(p[1]), mid: p[2], width };
+                self.admits(e, &curve, rise).then_some(curve)
+            };
+            // The first simplex leads inwards, where all limits are at hand.
+            let scale = spread(e) * if right > left { 1.0 } else { -1.0 };
+            let narrower = if rise == Rise::Gentle { 0.2 } else { -0.2 };
+            let steps = [0.3 * scale, -0.3 * scale, 0.2, narrower];
+            let polished = self.polish(e, &[left, right, mid, width.ln()], &steps, make);
+            polished.filter(|p| p.log_likelihood >= best.log_likelihood).or(Some(best))
+        });
+        fits.into_iter().flatten().max_by(|a, b| a.log_likelihood.total_cmp(&b.log_likelihood))
+    }
+
+    fn best_cell<'c>(
+        &self,
+        e: &Evidence,
+        cells: impl Iterator<Item = &'c Cell>,
+        rise: Rise,
+        left_within: impl Fn(f64) -> f64,
+    ) -> Option<Fit> {
         let mut best: Option<Fit> = None;
         for cell in cells {
-            let (a, b) = least_squares(e, &cell.rise, left, |b| self.clip(b));
+            let (a, b) = least_squares(e, &cell.rise, &left_within, |b| self.clip(b));
             let curve = Curve::Step { link: cell.link, left: a, right: b, mid: cell.mid, width: cell.width };
             let means = cell.rise.iter().map(|r| a + (b - a) * r);
             let least = best.map_or(f64::NEG_INFINITY, |b| b.log_likelihood);
@@ -221,17 +252,7 @@ impl Fitter {
                 _ => {}
             }
         }
-        let Curve::Step { link, left, right, mid, width } = best?.curve else { return best };
-        let make = |p: &[f64]| {
-            let curve = Curve::Step { link, left: p[0], right: p[1], mid: p[2], width: p[3].exp() };
-            self.admits(e, &curve, rise).then_some(curve)
-        };
-        // The first simplex leads inwards, where all limits are at hand.
-        let scale = spread(e) * if right > left { 1.0 } else { -1.0 };
-        let narrower = if rise == Rise::Gentle { 0.2 } else { -0.2 };
-        let polished =
-            self.polish(e, &[left, right, mid, width.ln()], &[0.3 * scale, -0.3 * scale, 0.2, narrower], make);
-        polished.filter(|p| p.log_likelihood >= best.map_or(f64::NEG_INFINITY, |b| b.log_likelihood)).or(best)
+        best
     }
 
     /// Whether a step keeps to its kind's limits.
@@ -242,12 +263,12 @@ impl Fitter {
         let change = (curve.at(x1) - curve.at(x0)).abs();
         let placed =
             self.inside(&[left, right]) && (x0 - range..=x1 + range).contains(&mid) && change >= self.bounds.least;
-        let limit = STEEPEST_SMOOTH_RISE;
+        let (narrowest, widest) = rise.widths();
         placed
+            && (narrowest..=widest).contains(&width)
             && match rise {
-                Rise::Any => right > left && (0.05 * limit..limit).contains(&width),
-                Rise::Gentle => right > left && (limit..=5.0 * limit).contains(&width),
-                Rise::Fall => right < left && (0.05 * limit..=5.0 * limit).contains(&width),
+                Rise::Any | Rise::Gentle => right > left,
+                Rise::Fall => right < left,
                 Rise::Steep => {
                     let absent = match self.bounds.chance {
                         Some(c) => {
@@ -256,7 +277,7 @@ impl Fitter {
                         }
                         None => link.rise(e.x[1], mid, width) <= self.bounds.delta,
                     };
-                    right > left && mid <= x1 && (0.05 * limit..limit).contains(&width) && absent
+                    right > left && mid <= x1 && absent
                 }
             }
     }
@@ -327,7 +348,16 @@ impl Fitter {
     fn polish(&self, e: &Evidence, start: &[f64], step: &[f64], make: impl Fn(&[f64]) -> Option<Curve>) -> Option<Fit> {
         let cost = |p: &[f64]| make(p).map_or(f64::INFINITY, |c| -e.of_curve(|x| c.at(x)));
         let stop = Stop { relative: 0.0, absolute: 0.01, evaluations: 40 * start.len() };
-        let found = nelder_mead(cost, start, step, stop);
+        let mut found = nelder_mead(&cost, start, step, stop);
+        // A simplex that has shrunk too early goes on from where it stands: many items make a likelihood sharp.
+        for _ in 0..RESTARTS {
+            let again = nelder_mead(&cost, &found.x, &step.iter().map(|s| 0.3 * s).collect::<Vec<_>>(), stop);
+            let gain = found.value - again.value;
+            found = again;
+            if gain.is_nan() || gain <= 0.05 {
+                break;
+            }
+        }
         make(&found.x).map(|curve| Fit { curve, log_likelihood: -found.value })
     }
 }
@@ -339,6 +369,18 @@ enum Rise {
     Steep,
     Any,
     Fall,
+}
+
+impl Rise {
+    /// The narrowest and the widest rise from 10% to 90%, in ln(scale).
+    fn widths(self) -> (f64, f64) {
+        let limit = STEEPEST_SMOOTH_RISE;
+        match self {
+            Rise::Any | Rise::Steep => (0.05 * limit, limit * (1.0 - 1e-9)),
+            Rise::Gentle => (limit, 5.0 * limit),
+            Rise::Fall => (0.05 * limit, 5.0 * limit),
+        }
+    }
 }
 
 fn grid(x: &[f64], (from, to, count): (f64, f64, usize), widths: &[f64]) -> Vec<Cell> {

@@ -46,20 +46,33 @@ pub(crate) fn measured(sample: &Sample) -> Outcome {
 
 /// Draws an outcome of the sample's design whose true means are `curve`, with the seeds' spread pooled over all sizes.
 pub(crate) fn draw(sample: &Sample, curve: &[f64], rng: &mut impl Rng) -> Outcome {
-    let spread =
-        if sample.kind == Kind::Unbounded { sample.pooled_spread() } else { sample.pooled_spread().min(UNIFORM) };
-    let mut of_model = |j: usize, items: u32| {
-        let seen = &sample.sizes[j].seen;
-        if let Kind::Proportion { .. } = sample.kind {
-            let mu = curve[j].clamp(MARGIN, 1.0 - MARGIN);
-            let rho = spread * learnt(sample.kind, mu);
-            return f64::from(beta_binomial::draw(rng, items, mu, rho)) / f64::from(items);
-        }
-        let sd = Seen { room: room(sample.kind, curve[j]), ..*seen }.model_variance(spread).sqrt();
-        Normal::new(curve[j], sd).map_or(curve[j], |n| n.sample(rng))
-    };
+    let spread = pooled(sample);
     let sizes = sample.sizes.iter().enumerate();
-    sizes.map(|(j, s)| s.models.iter().map(|m| (of_model(j, m.items), m.items)).collect()).collect()
+    sizes
+        .map(|(j, s)| {
+            s.models.iter().map(|m| (of_model(sample, j, (curve[j], spread), m.items, rng), m.items)).collect()
+        })
+        .collect()
+}
+
+/// Draws the score of one more model of true mean `mu`, measured as those of size `j` were.
+pub(crate) fn draw_one(sample: &Sample, j: usize, mu: f64, rng: &mut impl Rng) -> f64 {
+    of_model(sample, j, (mu, pooled(sample)), sample.sizes[j].models[0].items, rng)
+}
+
+fn pooled(sample: &Sample) -> f64 {
+    if sample.kind == Kind::Unbounded { sample.pooled_spread() } else { sample.pooled_spread().min(UNIFORM) }
+}
+
+fn of_model(sample: &Sample, j: usize, (mu, spread): (f64, f64), items: u32, rng: &mut impl Rng) -> f64 {
+    let seen = &sample.sizes[j].seen;
+    if let Kind::Proportion { .. } = sample.kind {
+        let mu = mu.clamp(MARGIN, 1.0 - MARGIN);
+        let rho = spread * learnt(sample.kind, mu);
+        return f64::from(beta_binomial::draw(rng, items, mu, rho)) / f64::from(items);
+    }
+    let sd = Seen { room: room(sample.kind, mu), ..*seen }.model_variance(spread).sqrt();
+    Normal::new(mu, sd).map_or(mu, |n| n.sample(rng))
 }
 
 impl Evidence {

@@ -92,7 +92,7 @@ pub fn judge(ability: &Ability, analysis: &Analysis) -> Result<Verdict, Unjudgea
     })
 }
 
-fn bounds(sample: &Sample, analysis: &Analysis) -> Bounds {
+pub(crate) fn bounds(sample: &Sample, analysis: &Analysis) -> Bounds {
     let (delta, means) = (analysis.delta, || sample.sizes.iter().map(|s| s.mean));
     let least = if sample.kind == Kind::Unbounded {
         2.0 * delta * (means().fold(f64::NEG_INFINITY, f64::max) - means().fold(f64::INFINITY, f64::min))
@@ -133,7 +133,7 @@ fn too_few(sample: &Sample, analysis: &Analysis) -> Verdict {
 ///
 /// If even the best candidate misses the sizes' means by more than the seeds' spread allows, all likelihoods are
 /// tempered by the misfit per degree of freedom (c-hat of Burnham & Anderson 2002), which spreads the weights.
-fn weigh(candidates: &[Vec<Fit>; 6], evidence: &Evidence) -> ([Option<Fit>; 6], [f64; 6]) {
+pub(crate) fn weigh(candidates: &[Vec<Fit>; 6], evidence: &Evidence) -> ([Option<Fit>; 6], [f64; 6]) {
     let (sizes, saturated) = (evidence.x.len(), evidence.saturated());
     let inflation = candidates
         .iter()

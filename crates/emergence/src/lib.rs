@@ -49,6 +49,7 @@ mod artefact;
 mod curve;
 mod effect;
 mod evidence;
+mod forecast;
 mod judge;
 mod measures;
 mod reason;
@@ -62,6 +63,7 @@ pub use ability::{Ability, Analysis, Axis, Kind, Measurement, Point, Scores, Sha
 pub use artefact::{ArtefactRuling, Ruling, TokenScores, Twin, p_power_l, rule_artefact};
 pub use curve::STEEPEST_SMOOTH_RISE;
 pub use effect::{Effect, EffectPoint, effect, effect_between_ladders};
+pub use forecast::{Forecast, Refusal, forecast};
 pub use judge::{DECISIVE, judge};
 pub use measures::{BigBench, big_bench};
 pub use ruling::{Companion, Parts, rule_from_means};

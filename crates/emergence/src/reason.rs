@@ -19,7 +19,7 @@ pub(crate) fn sentence(found: &Findings, shape: Shape) -> String {
         text.push_str(&format!(" Seeds disagree at {}: some models have it, some do not.", at.join(", ")));
     }
     if !found.sample.has_seeds() {
-        text.push_str(" One seed for each size: the intervals hold no variation between seeds.");
+        text.push_str(" One seed for each size: how models differ is only seen in how the sizes scatter.");
     }
     text
 }

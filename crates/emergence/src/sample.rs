@@ -150,6 +150,9 @@ impl Sample {
             // How far the seeds agree on which items are hard: from 1/seeds (not at all) to 1. Unknown if all are alike.
             let shared =
                 if binomial > 0.0 { (size.item_variance * items / binomial).clamp(1.0 / seeds, 1.0) } else { 1.0 };
+            if !self.has_seeds() {
+                return self.single_interval(size);
+            }
             let from_seeds = self.spread[j] * learnt(self.kind, size.mean) / seeds;
             let total = from_seeds + shared / items;
             return wilson(size.mean, 1.0 / total, critical(from_seeds, total));
@@ -159,6 +162,18 @@ impl Sample {
         let half = critical(from_seeds, total) * total.sqrt();
         let clip = |v: f64| if self.kind == Kind::Unbounded { v } else { v.clamp(0.0, 1.0) };
         Interval { value: size.mean, low: clip(size.mean - half), high: clip(size.mean + half) }
+    }
+
+    /// The interval of a proportion of one model: how far models of one size differ is taken from how far the sizes scatter
+    /// about their neighbours.
+    fn single_interval(&self, size: &Size) -> Interval {
+        let (between, dof) = self.scatter();
+        let items = self.item_noise(size);
+        let share = between / (between + items);
+        let critical = t_quantile(0.975, (dof / (share * share).max(1e-9)).min(1e6));
+        // Both as the number of items that would be as noisy.
+        let n = f64::from(size.models[0].items) * items / (items + between);
+        wilson(size.mean, n, critical)
     }
 
     /// Spread over seeds, pooled over all sizes.
@@ -216,6 +231,11 @@ impl Sample {
             (_, model) if model.scores.is_empty() => size.seen.noise,
             _ => size.item_variance,
         }
+    }
+
+    /// Variance between models of one size, as far as single seeds show it; with several seeds the spread says it.
+    pub(crate) fn between_models(&self) -> f64 {
+        if self.has_seeds() { 0.0 } else { self.scatter().0 }
     }
 
     /// Variance of the sizes about the line between their neighbours, beyond that of their items, with its degrees of

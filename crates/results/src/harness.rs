@@ -48,6 +48,14 @@ pub fn read_harness(scores: &mut Scores, path: &Path) -> Result<Option<Harness>,
     Ok(None)
 }
 
+/// The text of a file of JSON.
+///
+/// # Errors
+/// For what cannot be read or is larger than 256 MiB.
+pub fn read_small(path: &Path) -> Result<String, FileError> {
+    read_text(path, MAX_BYTES, "name a smaller file")
+}
+
 /// What a model's name tells.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelName {

@@ -14,7 +14,7 @@ mod long;
 mod parquet_file;
 mod table;
 
-pub use harness::{Harness, ModelName, model_name, read_harness};
+pub use harness::{Harness, ModelName, model_name, read_harness, read_small};
 pub use long::{Name, Named, Scales, Score, Scores, read_table};
 pub use saltus_file::FileError;
 pub use table::{Map, Table, Words, size};

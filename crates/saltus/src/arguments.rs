@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Compare(CompareArguments),
     /// Say how abilities grow with scale, from tables of scores, results of other harnesses, or one's own measurements
     Judge(JudgeArguments),
+    /// Say what a larger model will score, from the sizes measured; or see what came of earlier forecasts
+    Forecast(ForecastArguments),
     /// Turn a budget into parameters, tokens and loss by published laws and your own fit
     Plan(PlanArguments),
     /// Look at models in files: a folder, a GGUF or llama2.c file, or a name on the Hugging Face Hub
@@ -307,6 +309,68 @@ pub(crate) struct JudgeArguments {
     /// No progress
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 done; 1 failed; 2 nothing to foretell from; 3 some forecasts were refused, as the data \
+    cannot support them. Examples:\n  saltus forecast scores.csv --to-params 70B --register forecasts.json\n  saltus forecast \
+    new-scores.csv --score forecasts.json"
+)]
+pub(crate) struct ForecastArguments {
+    #[command(flatten)]
+    pub(crate) scores: ScoreArguments,
+    /// Parameters of the larger model, such as 70e9 or 70B
+    #[arg(long, value_name = "N", value_parser = size)]
+    pub(crate) to_params: Option<f64>,
+    /// Tokens that it is trained on
+    #[arg(long, value_name = "D", value_parser = size)]
+    pub(crate) to_tokens: Option<f64>,
+    /// FLOPs of its training [default: 6 N D]
+    #[arg(long, value_name = "C", value_parser = size)]
+    pub(crate) to_flops: Option<f64>,
+    /// Write the forecasts to a file, with the date, so that they can be held against what comes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) register: Option<PathBuf>,
+    /// Hold the forecasts of this file against the scores: was the interval right, how far off, how likely
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["register", "to_params", "to_tokens", "to_flops"])]
+    pub(crate) score: Option<PathBuf>,
+    /// The date to register [default: today]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = date)]
+    pub(crate) date: Option<String>,
+    /// How far above chance a score must be to count as an ability
+    #[arg(long, default_value_t = 0.05, value_parser = open_share)]
+    pub(crate) delta: f64,
+    /// Draws of each forecast
+    #[arg(long, default_value_t = 999, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(19..=1_000_000))]
+    pub(crate) resamples: usize,
+    /// Seed of the draws
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Threads [default: all cores]
+    #[arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    pub(crate) threads: Option<usize>,
+    /// Print JSON and no progress
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// No progress
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// A positive number, as people write sizes.
+fn size(text: &str) -> Result<f64, String> {
+    let size = saltus_results::size(text).filter(|size| *size > 0.0 && size.is_finite());
+    size.ok_or_else(|| "write a positive number, such as 7e9 or 7B".into())
+}
+
+/// A day.
+fn date(text: &str) -> Result<String, String> {
+    let digits = |part: &str, length: usize| part.len() == length && part.chars().all(|c| c.is_ascii_digit());
+    match text.split('-').collect::<Vec<_>>()[..] {
+        [year, month, day] if digits(year, 4) && digits(month, 2) && digits(day, 2) => Ok(text.into()),
+        _ => Err("write it as 2026-01-31".into()),
+    }
 }
 
 /// `theirs=ours`.

@@ -100,11 +100,12 @@ pub(crate) fn run(arguments: &JudgeArguments) -> Result<ExitCode> {
     Ok(if left.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_GAPS) })
 }
 
-fn bar(length: u64, quiet: bool) -> ProgressBar {
+/// Progress over abilities.
+pub(crate) fn bar(length: u64, quiet: bool) -> ProgressBar {
     let hidden = quiet || !std::io::stderr().is_terminal();
     let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let bar = ProgressBar::with_draw_target(Some(length), target);
-    let style = ProgressStyle::with_template("judging {bar:32} {pos}/{len} abilities, {eta} left");
+    let style = ProgressStyle::with_template("{bar:32} {pos} of {len} abilities, {eta} left");
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
@@ -245,7 +246,8 @@ fn notes(judged: &[Judged]) -> Vec<(String, usize)> {
     notes
 }
 
-fn number(value: f64) -> String {
+/// A score, short.
+pub(crate) fn number(value: f64) -> String {
     if value.abs() < 10.0 { format!("{value:.3}") } else { format!("{value:.1}") }
 }
 

@@ -3,6 +3,7 @@
 mod arguments;
 mod asking;
 mod evaluate;
+mod forecast;
 mod judge;
 mod measured;
 mod models;
@@ -53,6 +54,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Rescore(arguments) => scores::rescore(&arguments),
         Command::Compare(arguments) => scores::compare(&arguments),
         Command::Judge(arguments) => judge::run(&arguments),
+        Command::Forecast(arguments) => forecast::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Models(command) => models::dispatch(&command),
         Command::Completions { shell } => {

@@ -1,0 +1,172 @@
+//! What a larger model will score: from the shapes of the smaller ones, weighted as they were judged.
+
+use crate::curve::{Fit, Fitter};
+use crate::evidence::{Evidence, draw, draw_one, measured};
+use crate::judge::{bounds, weigh};
+use crate::sample::Sample;
+use crate::{Ability, Analysis, Shape, Unjudgeable, reason::scale as readable};
+use rand::{Rng, RngExt};
+use rand_distr::{Distribution, StandardNormal};
+use saltus_stats::quantile;
+
+/// Sizes that a forecast needs: a curve of two parameters and something to see its error by.
+const SIZES: usize = 4;
+
+/// A forecast reaches no further beyond the largest size than that lies above the smallest, on a logarithmic scale, and at
+/// most a factor of e^5 (150) of parameters.
+const REACH: f64 = 5.0;
+
+/// A forecast of no use: its interval takes more than this share of what a score can be.
+const USELESS: f64 = 0.8;
+
+/// What a model of some size will score.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forecast {
+    /// The median of the predictions.
+    pub value: f64,
+    /// Lower end of the 95% prediction interval: for the score that one new model will be measured to have on as many
+    /// items.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Standard deviation of the predictions, for a log score.
+    pub deviation: f64,
+    /// The shapes that it stands on with their weights, heaviest first.
+    pub shapes: Vec<(Shape, f64)>,
+}
+
+/// Why nothing is foretold.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// The scores cannot be judged at all.
+    #[error(transparent)]
+    Unjudgeable(#[from] Unjudgeable),
+    /// Too few sizes.
+    #[error("{0} sizes are too few for a forecast: measure at least {SIZES}")]
+    TooFew(usize),
+    /// The target is no larger model.
+    #[error("{target} lies within the sizes measured (up to {largest}): a forecast is for a larger model")]
+    Within {
+        /// The size asked for.
+        target: String,
+        /// The largest size.
+        largest: String,
+    },
+    /// Too far away.
+    #[error("{target} is too far from the largest size, {largest}: the sizes measured reach to {reach} at most")]
+    TooFar {
+        /// The size asked for.
+        target: String,
+        /// The largest size.
+        largest: String,
+        /// As far as a forecast goes.
+        reach: String,
+    },
+    /// Nothing has happened yet.
+    #[error("every size is at chance: nothing tells whether and when the ability appears")]
+    AllAtChance,
+    /// The interval says nothing.
+    #[error("the interval would reach from {low:.2} to {high:.2}: the sizes do not tell")]
+    Useless {
+        /// Its lower end.
+        low: f64,
+        /// Its upper end.
+        high: f64,
+    },
+}
+
+/// Foretells the score of one new model of size `target`.
+///
+/// Every draw takes a shape by its weight, draws scores from its fitted curve as the models were measured, fits the shape
+/// to them again, and adds to its value at `target` the noise of a new model and of its items. The interval so carries the
+/// doubt about the shape, about its curve and about the model; not that all candidate shapes may be wrong.
+///
+/// # Errors
+/// [`Refusal`]: a forecast that the data cannot support is none.
+pub fn forecast(ability: &Ability, analysis: &Analysis, target: f64) -> Result<Forecast, Refusal> {
+    let sample = Sample::read(ability)?;
+    let x = sample.xs();
+    if x.len() < SIZES {
+        return Err(Refusal::TooFew(x.len()));
+    }
+    let exponent = sample.axis.exponent();
+    let (first, last, at) = (x[0], x[x.len() - 1], target.ln() / exponent);
+    let (target, largest) = (readable(target), readable((last * exponent).exp()));
+    if at.is_nan() || at <= last {
+        return Err(Refusal::Within { target, largest });
+    }
+    let reach = (last - first).min(REACH);
+    if at > last + reach {
+        return Err(Refusal::TooFar { target, largest, reach: readable(((last + reach) * exponent).exp()) });
+    }
+    let limits = bounds(&sample, analysis);
+    if let Some(chance) = sample.chance()
+        && sample
+            .sizes
+            .iter()
+            .enumerate()
+            .all(|(j, s)| sample.interval(j).low <= chance + analysis.delta && s.mean <= chance + 2.0 * analysis.delta)
+    {
+        return Err(Refusal::AllAtChance);
+    }
+    let evidence = Evidence::new(&sample, &measured(&sample));
+    let fitter = Fitter::new(&x, limits);
+    let (fits, weights) = weigh(&Shape::CANDIDATES.map(|shape| fitter.fit(shape, &evidence)), &evidence);
+    let mut predictions = predictions(&sample, &fitter, &fits, &weights, (analysis, at));
+    predictions.iter_mut().for_each(|v| *v = sample.turn(*v));
+    let [low, value, high] = [0.025, 0.5, 0.975].map(|p| quantile(&predictions, p));
+    let (from, to) = sample.range;
+    if to.is_finite() && high - low > USELESS * (to - from) {
+        return Err(Refusal::Useless { low, high });
+    }
+    let mut shapes: Vec<(Shape, f64)> =
+        Shape::CANDIDATES.into_iter().zip(weights).filter(|(_, w)| *w >= 0.01).collect();
+    shapes.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let centre = saltus_stats::mean(&predictions);
+    let deviation = saltus_stats::variance(&predictions).sqrt().max(1e-9 * centre.abs().max(1.0));
+    Ok(Forecast { value, low, high, deviation, shapes })
+}
+
+fn predictions(
+    sample: &Sample,
+    fitter: &Fitter,
+    fits: &[Option<Fit>; 6],
+    weights: &[f64; 6],
+    (analysis, at): (&Analysis, f64),
+) -> Vec<f64> {
+    let key = analysis.key.child("forecast");
+    let last = sample.sizes.len() - 1;
+    let between = sample.between_models();
+    let clip = |v: f64| v.clamp(sample.range.0, sample.range.1);
+    let one = |b: u64| -> Option<f64> {
+        let mut rng = key.index(b).rng();
+        let chosen = choose(weights, &mut rng);
+        let fit = fits[chosen]?;
+        let truth: Vec<f64> = sample.xs().iter().map(|&x| fit.curve.at(x)).collect();
+        let mut outcome = draw(sample, &truth, &mut rng);
+        for model in outcome.iter_mut().flatten() {
+            let z: f64 = StandardNormal.sample(&mut rng);
+            model.0 = clip(model.0 + z * between.sqrt());
+        }
+        let evidence = Evidence::new(sample, &outcome);
+        let again = fitter.fit(Shape::CANDIDATES[chosen], &evidence);
+        let models = evidence.models;
+        let best = again.into_iter().min_by(|a, b| a.bic(models, 1.0).total_cmp(&b.bic(models, 1.0))).unwrap_or(fit);
+        let mean = clip(best.curve.at(at));
+        let z: f64 = StandardNormal.sample(&mut rng);
+        Some(clip(draw_one(sample, last, clip(mean + z * between.sqrt()), &mut rng)))
+    };
+    (0..analysis.resamples as u64).filter_map(one).collect()
+}
+
+/// A shape by its weight.
+fn choose(weights: &[f64; 6], rng: &mut impl Rng) -> usize {
+    let mut rest: f64 = rng.random::<f64>() * weights.iter().sum::<f64>();
+    for (i, weight) in weights.iter().enumerate() {
+        rest -= weight;
+        if rest <= 0.0 {
+            return i;
+        }
+    }
+    weights.len() - 1
+}
