@@ -13,6 +13,7 @@ pub mod budget;
 mod chart;
 mod figure;
 pub mod findings;
+pub mod fit;
 mod html;
 mod page;
 mod section;

@@ -1,6 +1,6 @@
 //! Figures of a plan: all laws in the plane of parameters and tokens, each law's surface, the loss along the budget.
 
-use crate::budget::{Budget, LawPlan, tokens};
+use crate::budget::{Budget, Estimate, LawPlan, tokens};
 use crate::figure::{Axis, Figure, Format, Layer, Shape, ramp, tidied};
 use crate::words;
 
@@ -20,10 +20,7 @@ pub(crate) fn together(plan: &Budget) -> Figure {
     for (i, law) in plan.laws.iter().enumerate() {
         let colour = COLOURS[i % COLOURS.len()];
         layers.push(line(colour, &law.frontier, i >= COLOURS.len(), true, Some(law.law.clone()), None));
-        if let (Some(low), Some(high)) = (law.params.low, law.params.high) {
-            let on_budget = [low, high].map(|n| (n, law.flops.value / (6.0 * n)));
-            layers.push(line(colour, &on_budget, false, false, Some(law.law.clone()), None));
-        }
+        layers.extend(interval(colour, law, &law.law));
         layers.push(mark(colour, i, law));
     }
     Figure {
@@ -84,6 +81,20 @@ fn line(
     }
 }
 
+/// The interval of a plan: along the line of its budget where that is given, else one of N and one of D.
+fn interval(colour: &str, law: &LawPlan, label: &str) -> Vec<Layer> {
+    let ends = |e: Estimate| e.low.zip(e.high).filter(|(low, high)| low < high).map(|(low, high)| [low, high]);
+    let (params, tokens) = (ends(law.params), ends(law.tokens));
+    let drawn = |points: [(f64, f64); 2]| line(colour, &points, false, false, Some(label.to_owned()), None);
+    let fixed = ends(law.flops).is_none_or(|[low, high]| high / low < 1.0 + 1e-9);
+    if fixed {
+        return params.map(|ends| drawn(ends.map(|n| (n, law.flops.value / (6.0 * n))))).into_iter().collect();
+    }
+    let across = params.map(|ends| drawn(ends.map(|n| (n, law.tokens.value))));
+    let upwards = tokens.map(|ends| drawn(ends.map(|d| (law.params.value, d))));
+    across.into_iter().chain(upwards).collect()
+}
+
 fn mark(colour: &str, i: usize, law: &LawPlan) -> Layer {
     Layer::Points {
         colour: colour.to_owned(),
@@ -109,10 +120,7 @@ pub(crate) fn surface(law: &LawPlan) -> Figure {
         layers.push(line(&colour, points, false, false, None, Some(format!("{loss:.3}"))));
     }
     layers.push(line("ink", &law.frontier, true, true, Some("best splits".to_owned()), None));
-    if let (Some(low), Some(high)) = (law.params.low, law.params.high) {
-        let on_budget = [low, high].map(|n| (n, law.flops.value / (6.0 * n)));
-        layers.push(line("vermillion", &on_budget, false, false, Some("95% interval".to_owned()), None));
-    }
+    layers.extend(interval("vermillion", law, "95% interval"));
     layers.push(match mark("vermillion", 3, law) {
         Layer::Points { colour, shape, x, y, low, high, names, seeds, .. } => {
             Layer::Points { colour, shape, x, y, low, high, names, seeds, label: Some("this plan".to_owned()) }

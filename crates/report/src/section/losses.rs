@@ -83,7 +83,7 @@ fn one(page: &mut Page, law: &Law) -> String {
 }
 
 /// The sign of a Greek letter that is written out.
-fn greek(name: &str) -> &str {
+pub(crate) fn greek(name: &str) -> &str {
     match name {
         "alpha" => "α",
         "beta" => "β",
@@ -93,7 +93,7 @@ fn greek(name: &str) -> &str {
 }
 
 /// A plain-text formula as HTML: Greek letters as signs, what follows `^` raised.
-fn formula(text: &str) -> String {
+pub(crate) fn formula(text: &str) -> String {
     let mut out = String::new();
     for (i, part) in text.split('^').enumerate() {
         let raised =
