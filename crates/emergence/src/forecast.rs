@@ -84,7 +84,7 @@ pub enum Refusal {
 /// # Errors
 /// [`Refusal`]: a forecast that the data cannot support is none.
 pub fn forecast(ability: &Ability, analysis: &Analysis, target: f64) -> Result<Forecast, Refusal> {
-    let sample = Sample::read(ability)?;
+    let mut sample = Sample::read(ability)?;
     let x = sample.xs();
     if x.len() < SIZES {
         return Err(Refusal::TooFew(x.len()));
@@ -112,6 +112,9 @@ pub fn forecast(ability: &Ability, analysis: &Analysis, target: f64) -> Result<F
     let evidence = Evidence::new(&sample, &measured(&sample));
     let fitter = Fitter::new(&x, limits);
     let (fits, weights) = weigh(&Shape::CANDIDATES.map(|shape| fitter.fit(shape, &evidence)), &evidence);
+    if let Some(fit) = (0..fits.len()).max_by(|&a, &b| weights[a].total_cmp(&weights[b])).and_then(|best| fits[best]) {
+        sample.explain(fit.curve.parameters(), |x| fit.curve.at(x));
+    }
     let mut predictions = predictions(&sample, &fitter, &fits, &weights, (analysis, at));
     predictions.iter_mut().for_each(|v| *v = sample.turn(*v));
     let [low, value, high] = [0.025, 0.5, 0.975].map(|p| quantile(&predictions, p));

@@ -48,7 +48,7 @@ pub(crate) struct Findings<'a> {
 /// The definitions of the shapes are in the crate's documentation. Deterministic: all resampling hangs on
 /// `analysis.key`, so give each ability its own child.
 pub fn judge(ability: &Ability, analysis: &Analysis) -> Result<Verdict, Unjudgeable> {
-    let sample = Sample::read(ability)?;
+    let mut sample = Sample::read(ability)?;
     let x = sample.xs();
     if x.len() < 3 {
         return Ok(too_few(&sample, analysis));
@@ -58,6 +58,9 @@ pub fn judge(ability: &Ability, analysis: &Analysis) -> Result<Verdict, Unjudgea
     let (fits, weights) = weigh(&Shape::CANDIDATES.map(|shape| fitter.fit(shape, &evidence)), &evidence);
     let best = (0..fits.len()).max_by(|&a, &b| weights[a].total_cmp(&weights[b])).unwrap_or(0);
     let leading = Shape::CANDIDATES[best];
+    if let Some(fit) = fits[best] {
+        sample.explain(fit.curve.parameters(), |x| fit.curve.at(x));
+    }
     let test = match leading {
         Shape::Flat => change(&sample),
         Shape::Emergent if weights[best] >= DECISIVE => {

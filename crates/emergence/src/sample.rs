@@ -62,6 +62,8 @@ pub(crate) struct Sample {
     pub(crate) sizes: Vec<Size>,
     /// Each size's spread over seeds, in units of room.
     spread: Vec<f64>,
+    /// Variance between models of one size as single seeds show it, with its degrees of freedom.
+    between: (f64, f64),
     turn: Turn,
 }
 
@@ -99,7 +101,9 @@ impl Sample {
             (_, Turn::Keep) => (0.0, ability.ceiling.clamp(0.0, 1.0)),
             _ => (0.0, 1.0),
         };
-        Ok(Sample { kind, axis: ability.axis, range, sizes, spread, turn })
+        let mut sample = Sample { kind, axis: ability.axis, range, sizes, spread, between: (0.0, 1.0), turn };
+        sample.between = sample.scatter();
+        Ok(sample)
     }
 
     /// A value back in the metric's own direction.
@@ -167,7 +171,7 @@ impl Sample {
     /// The interval of a proportion of one model: how far models of one size differ is taken from how far the sizes scatter
     /// about their neighbours.
     fn single_interval(&self, size: &Size) -> Interval {
-        let (between, dof) = self.scatter();
+        let (between, dof) = self.between;
         let items = self.item_noise(size);
         let share = between / (between + items);
         let critical = t_quantile(0.975, (dof / (share * share).max(1e-9)).min(1e6));
@@ -204,7 +208,7 @@ impl Sample {
         }
         let centre = mean(&sizes.iter().map(|s| s.x).collect::<Vec<_>>());
         let squares: f64 = sizes.iter().map(|s| (s.x - centre).powi(2)).sum();
-        let (scatter, dof) = self.scatter();
+        let (scatter, dof) = self.between;
         let (mut value, mut items, mut between) = (0.0, 0.0, 0.0);
         for size in sizes {
             let weight = (size.x - centre) / squares;
@@ -233,9 +237,24 @@ impl Sample {
         }
     }
 
+    /// Tells of single seeds what the best curve leaves, given by its value at a size: a jump that the curve explains is no
+    /// noise, though the sizes next to it lie far from the line between their neighbours. The smaller scatter counts.
+    pub(crate) fn explain(&mut self, parameters: usize, curve: impl Fn(f64) -> f64) {
+        let dof = self.sizes.len() as f64 - parameters as f64;
+        if self.has_seeds() || dof < 1.0 {
+            return;
+        }
+        let beyond =
+            |size: &Size| (size.mean - curve(size.x)).powi(2) - self.item_noise(size) * dof / self.sizes.len() as f64;
+        let left = self.sizes.iter().map(beyond).sum::<f64>() / dof;
+        if left < self.between.0 {
+            self.between = (left.max(0.0), dof);
+        }
+    }
+
     /// Variance between models of one size, as far as single seeds show it; with several seeds the spread says it.
     pub(crate) fn between_models(&self) -> f64 {
-        if self.has_seeds() { 0.0 } else { self.scatter().0 }
+        if self.has_seeds() { 0.0 } else { self.between.0 }
     }
 
     /// Variance of the sizes about the line between their neighbours, beyond that of their items, with its degrees of

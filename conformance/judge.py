@@ -1,0 +1,122 @@
+"""Known findings on published measurements, which `saltus judge` must make unprompted: tables are made from the
+measurements as they were published, judged by the program, and the verdicts are held against what is known.
+
+    judge.py SALTUS SHARED FOLDER
+"""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+saltus, shared, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+evals = shared / "data/evals"
+wrong = []
+
+
+def rows(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def table(name, header, lines):
+    with open(folder / name, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(lines)
+    return str(folder / name)
+
+
+def judge(*arguments):
+    run = subprocess.run([saltus, "judge", *arguments, "--json"], capture_output=True, text=True)
+    if run.returncode not in (0, 3):
+        sys.exit(f"saltus judge {' '.join(arguments)}: exit {run.returncode}\n{run.stderr}")
+    return json.loads(run.stdout)
+
+
+def one(found, family, task, metric=None, by=""):
+    for a in found:
+        if a["family"] == family and a["task"] == task and by in a["by"] and metric in (None, a["metric"]):
+            return a
+    sys.exit(f"no verdict on {family} {task} {metric}")
+
+
+def hold(what, held, a):
+    points = " ".join(f"{p['value']:.3f}" for p in a["points"])
+    weights = ", ".join(f"{k} {v:.2f}" for k, v in a["weights"].items() if v >= 0.05)
+    ruling = a["artefact"]["ruling"] if a["artefact"] else "none"
+    print(f"{'ok   ' if held else 'WRONG'} {what}: {a['shape']} ({weights}), ruling {ruling}; {points}")
+    if not held:
+        wrong.append(what)
+
+
+# Emergent abilities of base models (ObsScaling). Items as the scores' steps tell them.
+size = {r["Model"]: r for r in rows(evals / "obs_scaling/base_llm_benchmark_eval.csv")}
+items = {"parsinlu_qa": 1050, "word_unscrambling": 1000, "ipa_transliterate": 1003}
+lines = []
+for r in rows(evals / "obs_scaling/base_llm_emergent_capability_eval.csv"):
+    if r["Model"] not in size:
+        continue
+    known = size[r["Model"]]
+    for column, value in r.items():
+        if column != "Model" and value:
+            task, metric = column.rsplit("_2_", 1)
+            chance = 0.25 if task == "parsinlu_qa" else 0
+            params = float(known["Model Size (B)"]) * 1e9
+            lines.append([known["Model Family"], r["Model"], params, task, metric, value, items.get(task, 2000), chance])
+header = ["family", "model", "params", "task", "metric", "score", "n", "chance"]
+found = judge(table("obs.csv", header, lines))
+a = one(found, "GPT-Neo/J", "arithmetic_2da")
+hold("GPT-Neo/J, two-digit addition emerges at 6B", a["shape"] == "emergent" and abs(a["threshold"]["scale"] / 6.05e9 - 1) < 0.01, a)
+a = one(found, "Pythia", "arithmetic_2da")
+hold("Pythia, two-digit addition jumps and falls again: no growth law", a["shape"] in ("emergent", "undetermined", "inverted-u"), a)
+for family in ("Pythia", "OPT", "GPT-Neo/J"):
+    a = one(found, family, "ipa_transliterate", "exact_match")
+    hold(f"{family}, IPA transliteration stays on the floor of exact match", a["shape"] == "flat", a)
+
+# BIG-bench Lite, published scores.
+about = {r["task"]: r for r in rows(evals / "bigbench_lite/tasks.csv")}
+lines = [
+    [r["family"], r["params_nominal"], r["task"], about[r["task"]]["preferred_score"], r["score"],
+     min(int(about[r["task"]]["n_examples_in_bigbench_1.0.0"]), 1024), about[r["task"]]["uniform_choice_baseline"]]
+    for r in rows(evals / "bigbench_lite/bigbench_lite_scores.csv") if r["params_nominal"]
+]
+header = ["family", "params", "task", "metric", "score", "n", "chance"]
+found = judge(table("lite.csv", header, lines))
+a = one(found, "BIG-G T=0", "emoji_movie")
+hold("BIG-G, emoji_movie is U-shaped", a["shape"] == "u-shaped", a)
+for task in ("hindu_knowledge", "repeat_copy_logic"):
+    a = one(found, "BIG-G T=0", task)
+    growth = a["weights"]["smooth"] + a["weights"]["emergent"]
+    hold(f"BIG-G, {task} appears late: growth, how suddenly is open", growth > 0.95 and a["shape"] != "flat", a)
+a = one(found, "BIG-G T=0", "auto_debugging")
+hold("BIG-G, auto_debugging is nowhere", a["shape"] == "flat", a)
+
+# Pythia, lm-evaluation-harness.
+pythia = str(evals / "pythia/pythia_evals.csv")
+found = judge(pythia, "--map", "acc=score,acc_stderr=stderr", "--by", "shots")
+for shots in (0, 5):
+    a = one(found, "pythia", "lambada_openai", by=f"shots={shots}")
+    hold(f"Pythia, LAMBADA is smooth with {shots} shots", a["shape"] == "smooth", a)
+    a = one(found, "pythia", "hendrycksTest (mean of 57)", by=f"shots={shots}")
+    hold(f"Pythia, MMLU is flat with {shots} shots", a["shape"] == "flat", a)
+a = one(found, "pythia", "wsc", by="shots=5")
+hold("Pythia, WSC with 5 shots is one class", bool(a["artefact"]) and a["artefact"]["ruling"] == "label bias", a)
+found = judge(str(evals / "pythia/raw"))
+a = one(found, "EleutherAI/pythia-v1.1", "lambada_openai", "acc", "shots=0")
+hold("Pythia, LAMBADA from the harness's own files", a["shape"] == "smooth" and len(a["points"]) == 8, a)
+
+# Inverse scaling prize tasks.
+found = judge(str(evals / "inverse_scaling/aggregate.csv"), "--map", "params_nominal=params,n_items=n,accuracy=score",
+              "--by", "shots", "--chance", "0.5")
+for family in ("gpt2", "gpt3"):
+    a = one(found, family, "syllogism")
+    hold(f"{family}, syllogism is label bias", bool(a["artefact"]) and a["artefact"]["ruling"] == "label bias", a)
+found = judge(str(evals / "inverse_scaling/aggregate.csv"), "--map", "params_nominal=params,mean=score,measure=metric",
+              "--by", "shots")
+a = one(found, "gpt3", "lambada", "loss")
+hold("GPT-3, LAMBADA's loss is smooth", a["shape"] == "smooth", a)
+
+if wrong:
+    sys.exit("not found: " + "; ".join(wrong))
