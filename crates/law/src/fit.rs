@@ -110,6 +110,22 @@ impl<L: Law> Fit<L> {
     }
 }
 
+impl Fit<SizeTokenLaw> {
+    /// The law without each observation in turn, in their order: how much hangs on one row.
+    pub fn without_each(&self) -> Vec<SizeTokenLaw> {
+        let problem = Problem::<2>::new::<SizeTokenLaw>(&self.data, self.delta);
+        let all = self.data.all().len();
+        let ones = vec![1.0; all];
+        let here = start::off_the_boundary(&problem, careful(&problem, &ones).x);
+        let without = |row: usize| {
+            let mut weights = ones.clone();
+            weights[row] = 0.0;
+            problem.law(&problem.polish(&weights, &here, QUICK).x)
+        };
+        (0..all).into_par_iter().map(without).collect()
+    }
+}
+
 /// Fits L(N) = E + A / N^alpha to the last checkpoint of each run.
 ///
 /// # Errors

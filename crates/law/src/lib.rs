@@ -19,18 +19,22 @@
 mod check;
 mod fit;
 mod frontier;
+mod isoflop;
 mod law;
 mod objective;
 mod observation;
 pub mod plan;
 mod resample;
+mod search;
 mod start;
 
 pub use check::{Residuals, Test, Warning};
 pub use fit::{Fit, Settings, fit_size, fit_size_tokens};
 pub use frontier::{Frontier, FrontierPoint, frontier};
+pub use isoflop::{BestSizes, Minimum, envelope_law, isoflop};
 pub use law::{Law, Optimum, SizeLaw, SizeTokenLaw};
 pub use observation::{
     Conventions, EnvelopePoint, Flops, LawError, Observation, Observations, Parameters, Params, Tokens,
 };
 pub use saltus_stats::Interval;
+pub use search::{Run, Searched, Shape, search};

@@ -294,11 +294,14 @@
   if (table) {
     const body = table.tBodies[0], every = document.getElementById('all-metrics'), shown = document.getElementById('shown');
     const buttons = [...document.querySelectorAll('.filters [data-shape]')];
+    const search = document.getElementById('search');
     let shape = '';
     const filter = () => {
       let n = 0;
+      const wanted = search.value.trim().toLowerCase();
       for (const row of body.rows) {
-        row.hidden = (shape !== '' && row.dataset.shape !== shape) || ('secondary' in row.dataset && !every.checked);
+        row.hidden = (shape !== '' && row.dataset.shape !== shape) || ('secondary' in row.dataset && !every.checked)
+          || (wanted !== '' && !row.cells[0].textContent.toLowerCase().includes(wanted));
         if (!row.hidden) n++;
       }
       for (const b of buttons) b.setAttribute('aria-pressed', b.dataset.shape === shape);
@@ -307,6 +310,8 @@
     for (const b of buttons) b.addEventListener('click', () => { shape = b.dataset.shape; filter(); });
     every.checked = false;
     every.addEventListener('change', filter);
+    search.value = '';
+    search.addEventListener('input', filter);
     filter();
     const value = row => i => {
       const c = row.cells[i], v = c.dataset.v;

@@ -143,6 +143,13 @@ impl Axis {
         Self { label: "Non-embedding parameters".to_owned(), format: Format::Count, log: true, lo: None, hi: None }
     }
 
+    /// The axis of a scale by its name in findings.
+    pub(crate) fn scale(name: &str) -> Self {
+        let text = crate::words::scale_name(name);
+        let label = text[..1].to_uppercase() + &text[1..];
+        Self { label, ..Self::size() }
+    }
+
     /// Any other axis, scaled by its data.
     pub(crate) fn new(label: &str, format: Format, log: bool) -> Self {
         Self { label: label.to_owned(), format, log, lo: None, hi: None }

@@ -181,3 +181,15 @@ mod tests {
         assert_eq!(whole(1_234_567), "1\u{202f}234\u{202f}567");
     }
 }
+
+/// What a scale axis is called in a sentence.
+pub(crate) fn scale_name(scale: &str) -> &'static str {
+    match scale {
+        "params_non_embedding" => "non-embedding parameters",
+        "params" => "parameters",
+        "flops" => "training FLOPs",
+        "tokens" => "training tokens",
+        "loss" => "loss",
+        _ => "scale",
+    }
+}

@@ -1,6 +1,9 @@
 //! What the user typed.
 
-use crate::plan::arguments::PlanArguments;
+use crate::{
+    fit::LawName,
+    plan::arguments::{ParamsConvention, PlanArguments},
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -58,6 +61,8 @@ pub(crate) enum Command {
     Compare(CompareArguments),
     /// Say how abilities grow with scale, from tables of scores, results of other harnesses, or one's own measurements
     Judge(JudgeArguments),
+    /// Fit a law of the loss to a table of runs: Kaplan's, Chinchilla's, isoFLOP, data-constrained, broken ...
+    Fit(FitArguments),
     /// Say what a larger model will score, from the sizes measured; or see what came of earlier forecasts
     Forecast(ForecastArguments),
     /// Turn a budget into parameters, tokens and loss by published laws and your own fit
@@ -356,6 +361,44 @@ pub(crate) struct ForecastArguments {
     /// No progress
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Columns: params, tokens, flops (two of them), loss, and run, unique_tokens, x where a law needs them. \
+    Examples:\n  saltus fit runs.csv --law chinchilla --drop-worst 5\n  saltus fit curve.csv --law bnsl --map \
+    train_examples=x,test_loss=loss --hold-out 3\nExit codes: 0 done; 2 mistake in the arguments or the file."
+)]
+pub(crate) struct FitArguments {
+    /// A table of runs as CSV or Parquet
+    pub(crate) file: PathBuf,
+    /// The law
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) law: LawName,
+    /// Other names of columns: theirs, then ours
+    #[arg(long, value_name = "THEIRS=OURS", value_delimiter = ',', value_parser = renaming)]
+    pub(crate) map: Vec<(String, String)>,
+    /// Huber threshold on log residuals
+    #[arg(long, default_value_t = saltus_law::Settings::DELTA, value_parser = size)]
+    pub(crate) delta: f64,
+    /// Leave out the N runs of the highest losses
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) drop_worst: usize,
+    /// Hold out the last N rows and foretell them
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) hold_out: usize,
+    /// Resamples of the runs for intervals
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(0..=1_000_000))]
+    pub(crate) bootstrap: usize,
+    /// Seed of the resamples
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Which parameters the file counts
+    #[arg(long, value_enum, default_value = "total")]
+    pub(crate) params_convention: ParamsConvention,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// A positive number, as people write sizes.

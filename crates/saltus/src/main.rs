@@ -3,6 +3,7 @@
 mod arguments;
 mod asking;
 mod evaluate;
+mod fit;
 mod forecast;
 mod judge;
 mod measured;
@@ -54,6 +55,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Rescore(arguments) => scores::rescore(&arguments),
         Command::Compare(arguments) => scores::compare(&arguments),
         Command::Judge(arguments) => judge::run(&arguments),
+        Command::Fit(arguments) => fit::run(&arguments),
         Command::Forecast(arguments) => forecast::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Models(command) => models::dispatch(&command),

@@ -57,7 +57,7 @@ pub(crate) fn ability(id: &str, a: &Ability) -> Figure {
         quiet: true,
         alt: describe(a),
         height: 170,
-        x: Axis::size(),
+        x: Axis::scale(&a.scale),
         y,
         layers,
     }
@@ -68,12 +68,13 @@ pub(crate) fn describe(a: &Ability) -> String {
     let metric = words::metric(&a.metric);
     let mut text = match (a.points.first(), a.points.last()) {
         (Some(first), Some(last)) => format!(
-            "{} by size: {} at {} to {} at {} non-embedding parameters, {} measured.",
+            "{} by size: {} at {} to {} at {} {}, {} measured.",
             metric.name,
             words::value(metric.format, first.value),
             words::count(first.params),
             words::value(metric.format, last.value),
             words::count(last.params),
+            words::scale_name(&a.scale),
             words::plural(a.points.len(), "size"),
         ),
         _ => format!("{}: no point was measured.", metric.name),

@@ -20,8 +20,7 @@ pub(crate) fn provenance(page: &Page) -> Option<Section> {
     ];
     rows.extend(p.facts.iter().map(|(k, v)| (k.as_str(), v.clone())));
     let body = format!(
-        "<p>Every number on this page was read from the saved findings; none was computed by the page. Sizes are \
-         non-embedding parameters. Missing measurements are left out, never shown as zero.</p>\n\
+        "<p>Every number on this page was read from the saved findings; none was computed by the page. Missing measurements are left out, never shown as zero.</p>\n\
          <p class=\"downloads\">Download <button type=\"button\" data-save=\"findings\">findings.json</button>\
          <button type=\"button\" data-save=\"points\">points.csv</button>\
          <button type=\"button\" data-save=\"losses\">losses.csv</button>\

@@ -6,9 +6,13 @@ use crate::findings::{Findings, Headline};
 use crate::html::escape;
 use crate::page::Page;
 use crate::words;
+use std::collections::BTreeSet;
 
 /// The title block: what was run, in one sentence and five numbers.
 pub(crate) fn header(f: &Findings) -> String {
+    if f.models.is_empty() && f.provenance.study_file.is_empty() {
+        return header_of_scores(f);
+    }
     let sizes = distinct(f.models.iter().map(|m| m.params_non_embedding as f64));
     let mut seeds: Vec<u64> = f.models.iter().map(|m| m.seed).collect();
     seeds.sort_unstable();
@@ -52,6 +56,32 @@ pub(crate) fn header(f: &Findings) -> String {
     format!(
         "<header>\n<p class=\"kicker\">Saltus <span>how the abilities of language models appear as they grow</span></p>\n\
          <h1>{}</h1>\n<p class=\"lead\">{}</p>\n<dl class=\"numbers\">{numbers}</dl>\n{warning}</header>\n",
+        escape(&f.study),
+        escape(&lead)
+    )
+}
+
+/// The title block of abilities judged from scores of others: their models are not known one by one.
+fn header_of_scores(f: &Findings) -> String {
+    let count = |of: fn(&crate::findings::Ability) -> &str| f.abilities.iter().map(of).collect::<BTreeSet<_>>().len();
+    let lead = format!(
+        "{} abilities, judged over {} from saved scores: which grow smoothly, which appear at a size, which get worse, and where the \
+         metric makes a jump.",
+        f.abilities.len(),
+        words::scale_name(f.abilities.first().map_or("", |a| &a.scale))
+    );
+    let numbers: String = [
+        (count(|a| &a.family), "families"),
+        (count(|a| &a.task), "tasks"),
+        (count(|a| &a.metric), "metrics"),
+        (f.abilities.iter().map(|a| a.points.len()).sum(), "points"),
+    ]
+    .iter()
+    .map(|(n, name)| format!("<div><dd>{n}</dd><dt>{name}</dt></div>"))
+    .collect();
+    format!(
+        "<header>\n<p class=\"kicker\">Saltus <span>how the abilities of language models appear as they grow</span></p>\n\
+         <h1>{}</h1>\n<p class=\"lead\">{}</p>\n<dl class=\"numbers\">{numbers}</dl>\n</header>\n",
         escape(&f.study),
         escape(&lead)
     )

@@ -62,7 +62,8 @@ fn filters(f: &Findings) -> String {
     format!(
         "<div class=\"filters\" role=\"group\" aria-label=\"Filter the table by shape\">\
          <button type=\"button\" data-shape=\"\" aria-pressed=\"true\">All <b>{}</b></button>{buttons}\
-         <label><input type=\"checkbox\" id=\"all-metrics\"> every metric</label></div>\n",
+         <label><input type=\"checkbox\" id=\"all-metrics\"> every metric</label>\
+         <input type=\"search\" id=\"search\" placeholder=\"Search\" aria-label=\"Search the table by name\"></div>\n",
         all.len()
     )
 }
@@ -85,9 +86,10 @@ fn table(page: &Page) -> String {
             .collect();
     format!(
         "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table of verdicts\"><table class=\"verdicts\">\
-         <caption>Verdicts. Sizes are non-embedding parameters; intervals are 95%.</caption>\
+         <caption>Verdicts over {scale}; intervals are 95%.</caption>\
          <thead><tr>{heads}</tr></thead><tbody>\n{rows}</tbody></table></div>\n\
-         <p class=\"note\" id=\"shown\" aria-live=\"polite\"></p>\n"
+         <p class=\"note\" id=\"shown\" aria-live=\"polite\"></p>\n",
+        scale = words::scale_name(f.abilities.first().map_or("", |a| &a.scale))
     )
 }
 
