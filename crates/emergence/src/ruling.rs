@@ -1,7 +1,7 @@
 //! Rulings from tables of means: whether a metric made a jump or hides growth, several steps did, or answers of one class.
 
 use crate::{ArtefactRuling, Point, Ruling, Shape, Verdict};
-use saltus_stats::mean;
+use saltus_stats::{mean, wilson};
 
 /// A metric of the same answers by the same models.
 #[derive(Clone, Copy, Debug)]
@@ -150,7 +150,9 @@ fn one_class(points: &[Point], chance: Option<f64>) -> Option<String> {
         return Some(format!("All {} models score exactly {low:.3}, the share of one class.", points.len()));
     }
     // Guessing at a chance of a quarter or more is not nearly always wrong, nor is a poor model.
-    let always_wrong = points.iter().find(|p| p.value <= 1.0 - NEARLY_ALL && p.high < chance.unwrap_or(0.0) - 0.1);
+    // The model is as it is: only its items are a sample here.
+    let at_most = |p: &Point| wilson(p.value.clamp(0.0, 1.0), p.items.max(1.0), 1.96).high;
+    let always_wrong = points.iter().find(|p| p.value <= 1.0 - NEARLY_ALL && at_most(p) < chance.unwrap_or(0.0) - 0.1);
     let always_right = points.iter().find(|p| p.value >= NEARLY_ALL)?;
     let wrong = always_wrong.filter(|_| chance.is_some_and(|c| c >= 0.25))?;
     Some(format!(

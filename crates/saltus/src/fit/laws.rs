@@ -102,7 +102,7 @@ fn forecast(row: &Row, x: f64, i: saltus_law::Interval) -> ForecastShown {
 
 /// Covariance of the parameters over the resamples, for `saltus plan --fit`.
 fn covariance(fit: &Fit<SizeTokenLaw>) -> Option<Covariance> {
-    let of = ["E", "A", "alpha", "B", "beta"];
+    let of = ["E", "ln A", "alpha", "ln B", "beta"];
     let matrix = saltus_law::plan::covariance(&fit.resamples)?;
     Some(Covariance { of, matrix: matrix.iter().map(|row| row.to_vec()).collect() })
 }
