@@ -41,6 +41,21 @@ fn differences(fit: &Value, expected: &Value) -> Result<Vec<String>> {
     }
     let exponent = number(&published["a_opt"])?;
     hold("a, the exponent of N in C".into(), number(&fit["params"]["a"]["value"])?, exponent - 2e-3, exponent + 2e-3);
+    // What `saltus plan` knows of the refit's uncertainty: how its parameters hang together, and with that the error of a.
+    for (one, other, expected) in [(1, 2, 0.99909), (3, 4, 0.99962), (2, 4, -0.2619), (0, 2, 0.5804), (0, 4, 0.6145)] {
+        let matrix = &fit["covariance"]["matrix"];
+        let at = |i: usize, j: usize| number(&matrix[i][j]);
+        let correlation = at(one, other)? / (at(one, one)? * at(other, other)?).sqrt();
+        let names = &fit["covariance"]["of"];
+        // 4,000 resamples tell a correlation to (1 - r^2) / 63; four of these errors.
+        let error = 4.0 * (1.0 - expected * expected) / 63.0;
+        hold(
+            format!("correlation of {} and {}", names[one], names[other]),
+            correlation,
+            expected - error,
+            expected + error,
+        );
+    }
     Ok(wrong)
 }
 

@@ -3,7 +3,7 @@
 //! `cargo run --release -p saltus-law --example chinchilla -- RUNS.csv [RESAMPLES]`: the file has the columns `params` and
 //! `loss` and one of `flops` and `tokens`; each row is a run. The runs with the five highest losses are dropped, as there.
 
-use saltus_law::{Conventions, Flops, Law, Observation, Observations, Parameters, Params, Settings, Tokens};
+use saltus_law::{Conventions, Flops, Law, Observation, Observations, Parameters, Params, Settings, Tokens, plan};
 use saltus_random::Key;
 use std::error::Error;
 
@@ -28,9 +28,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         .into_iter()
         .map(|(name, i)| (name.to_owned(), serde_json::json!({"value": i.value, "low": i.low, "high": i.high})))
         .collect();
+    let covariance = plan::covariance(&fit.resamples);
     let json = serde_json::json!({
         "law": saltus_law::SizeTokenLaw::NAME, "runs": fit.runs, "dropped": runs.len(), "objective": fit.objective,
-        "delta": fit.delta, "params": params, "r_squared": fit.r_squared, "conventions": data.conventions().facts(),
+        "delta": fit.delta, "params": params, "covariance": {"of": plan::ORDER, "matrix": covariance}, "r_squared": fit.r_squared, "conventions": data.conventions().facts(),
         "warnings": fit.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
     });
     println!("{json:#}");

@@ -131,6 +131,30 @@ fn ones_own_fit_stands_beside_the_others() {
     assert_eq!(rows["mine"]["params"]["value"], rows["bare"]["params"]["value"]);
 }
 
+/// What `saltus fit` prints is what `saltus plan` reads: the optimum of a known law, inside its interval.
+#[test]
+fn a_fit_goes_straight_into_a_plan() {
+    let folder = here();
+    let mut runs = String::from("params,tokens,loss\n");
+    for i in 0..6 {
+        for j in 0..6 {
+            let (n, d) = (1e8 * 2.5f64.powi(i), 2e9 * 2.5f64.powi(j));
+            let noise = 0.002 * f64::from((i * 7 + j * 5) % 11 - 5) / 5.0;
+            let loss = (1.8 + 480.0 / n.powf(0.35) + 2100.0 / d.powf(0.37)) * (1.0 + noise);
+            runs += &format!("{n},{d},{loss}\n");
+        }
+    }
+    fs::write(folder.path().join("runs.csv"), runs).unwrap();
+    let fit = saltus(folder.path(), &["fit", "runs.csv", "--law", "chinchilla", "--bootstrap", "200", "--json"]);
+    assert!(fit.status.success(), "{}", told(folder.path(), &fit));
+    fs::write(folder.path().join("mine.json"), &fit.stdout).unwrap();
+    let row = &plan(folder.path(), &["--flops", "1e21", "--fit", "mine.json", "--law", "mine"])["mine"];
+    let balance = (0.35 * 480.0 / (0.37 * 2100.0) as f64).powf(1.0 / 0.72);
+    let truth = balance * (1e21f64 / 6.0).powf(0.37 / 0.72);
+    let [low, high] = ["low", "high"].map(|end| row["params"][end].as_f64().unwrap());
+    assert!(low < truth && truth < high && high / low < 2.0, "{truth:e} in {low:e} to {high:e}");
+}
+
 #[test]
 fn abilities_are_seen_never_emerge() {
     let folder = here();

@@ -190,6 +190,12 @@ fn grown(reading: &Reading, factor: f64) -> (f64, f64, &'static str) {
 
 fn notes(law: &BudgetLaw, question: &Question, best: &Point) -> Vec<String> {
     let mut notes = Vec::new();
+    if let Some(largest) = law.largest_budget.filter(|largest| best.flops > 2.0 * largest) {
+        notes.push(format!(
+            "extrapolated: it was fitted to budgets up to about {largest:.1e} FLOPs, {:.0} times less",
+            best.flops / largest
+        ));
+    }
     if matches!(law.form, Form::Kaplan(..)) && !question.is_optimum() {
         notes.push(
             "its L(N, D) is the loss when training on D tokens no longer helps; the best split stops some 10% above"

@@ -26,6 +26,8 @@ pub struct BudgetLaw {
     pub draws: Vec<Form>,
     /// How the intervals come about, or why there are none.
     pub interval: String,
+    /// About the largest budget that it was fitted to, FLOPs; what is beyond is extrapolated.
+    pub largest_budget: Option<f64>,
     /// What else a reader must know.
     pub notes: Vec<String>,
 }
@@ -146,6 +148,7 @@ pub fn data_constrained_law() -> BudgetLaw {
         form: Form::Surface(data_constrained()),
         draws: Vec::new(),
         interval: "none published".to_owned(),
+        largest_budget: Some(9.3e21),
         notes: Vec::new(),
     }
 }
@@ -160,6 +163,7 @@ fn kaplan() -> BudgetLaw {
         form: Form::Kaplan(KAPLAN_SPLIT, KaplanLaw::PUBLISHED),
         draws: Vec::new(),
         interval: "none published".to_owned(),
+        largest_budget: Some(10.0 * PF_DAY),
         notes: vec![
             "C is read as C_min, training far below the critical batch size; C = 6 N D with N without embeddings"
                 .to_owned(),
@@ -180,6 +184,7 @@ fn chinchilla(name: &str, title: &str, source: &str, form: Form) -> BudgetLaw {
         form,
         draws: Vec::new(),
         interval: String::new(),
+        largest_budget: Some(1.3e22),
         notes: Vec::new(),
     }
 }
@@ -198,6 +203,8 @@ fn approach(column: usize, name: &str, title: &str, exponents: (f64, f64)) -> Bu
              the loss none is published",
             exponents.0, exponents.1
         ),
+        // Approach 2 has nine budgets of its own; the others use all runs.
+        largest_budget: Some(if column == 1 { 3e21 } else { 1.3e22 }),
         notes: vec!["it says how a budget is best split; its loss is read from approach 3".to_owned()],
         ..chinchilla(name, title, &format!("arXiv 2203.15556, {table}"), Form::Frontier(split, surface))
     }

@@ -98,6 +98,7 @@ fn own(path: &Path) -> Result<BudgetLaw, Refused> {
         form: Form::Surface(surface),
         draws: spread.unwrap_or_default().into_iter().map(Form::Surface).collect(),
         interval: interval.to_owned(),
+        largest_budget: None,
         notes: Vec::new(),
     })
 }
