@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Rescore(RescoreArguments),
     /// Compare two models, or two ways to ask, on the same items
     Compare(CompareArguments),
+    /// Write scores and answers as the files of lm-evaluation-harness or BIG-bench
+    Export(ExportArguments),
     /// Say how abilities grow with scale, from tables of scores, results of other harnesses, or one's own measurements
     Judge(JudgeArguments),
     /// Look at models in files: a folder, a GGUF or llama2.c file, or a name on the Hugging Face Hub
@@ -247,6 +249,43 @@ pub(crate) struct CompareArguments {
     #[arg(long)]
     pub(crate) json: bool,
 }
+
+/// Whose files.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// lm-evaluation-harness: MODEL/results_DATE.json and MODEL/samples_TASK_DATE.jsonl
+    LmEval,
+    /// BIG-bench: TASK/results/scores_FAMILY_MODEL.json
+    Bigbench,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArguments {
+    /// Folder of the measurements
+    #[arg(default_value = "evaluations")]
+    pub(crate) folder: PathBuf,
+    /// Whose files
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) to: ExportFormat,
+    /// Folder that the files go to
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: PathBuf,
+    /// Only this task; may be given more than once
+    #[arg(long = "task", value_name = "TASK")]
+    pub(crate) tasks: Vec<String>,
+    /// Only this model; may be given more than once
+    #[arg(long = "model", value_name = "MODEL")]
+    pub(crate) models: Vec<String>,
+    /// Date in the names of lm-evaluation-harness's files, in seconds since 1970 [default: now]
+    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH", value_parser = clap::value_parser!(u64).range(..LAST_DATE))]
+    pub(crate) date: Option<u64>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The year 10000 begins.
+const LAST_DATE: u64 = 253_402_300_800;
 
 /// How scores are read.
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 mod arguments;
 mod asking;
 mod evaluate;
+mod export;
 mod judge;
 mod measured;
 mod models;
@@ -51,6 +52,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Tasks(command) => tasks::dispatch(&command),
         Command::Rescore(arguments) => scores::rescore(&arguments),
         Command::Compare(arguments) => scores::compare(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Judge(arguments) => judge::run(&arguments),
         Command::Models(command) => models::dispatch(&command),
         Command::Completions { shell } => {
