@@ -2,7 +2,11 @@
 
 use super::filter_of;
 use crate::Header;
-use saltus_eval::{Grade, Grading, bigbench::Extraction, lm_eval::filtered};
+use saltus_eval::{
+    Grade, Grading,
+    bigbench::Extraction,
+    lm_eval::{filtered, scores_of_records},
+};
 use saltus_record::{Candidate, Outcome, Record, Role};
 use saltus_task::lm_eval::Filter;
 use serde_json::{Value, json};
@@ -40,9 +44,10 @@ pub(super) fn samples(cell: &Header, grades: &[Grade], records: &[Record]) -> Re
         }
         Grading::Views(_) => vec![("none", Answer::AsItIs)],
     };
+    let values = values(cell, grades, records)?;
     let mut text = String::new();
     for (filter, answer) in answers {
-        let grades: Vec<&Grade> = grades.iter().filter(|g| filter_of(g) == filter && !g.items.is_empty()).collect();
+        let values: Vec<(&str, &[f64])> = values.iter().filter(|v| v.0 == filter).map(|v| (&*v.1, &*v.2)).collect();
         let scored = records.iter().filter_map(|record| match &record.outcome {
             Outcome::Scored { candidates, generated } => {
                 Some((record, candidates, generated.as_ref().map(|generated| generated.text.as_str())))
@@ -52,14 +57,28 @@ pub(super) fn samples(cell: &Header, grades: &[Grade], records: &[Record]) -> Re
         for (place, (record, candidates, generated)) in scored.enumerate() {
             let mut line = line(record, candidates, generated, &answer)?;
             line["filter"] = json!(filter);
-            line["metrics"] = grades.iter().map(|grade| grade.metric.as_str()).collect();
-            for grade in &grades {
-                line[&grade.metric] = json!(grade.items.get(place));
+            line["metrics"] = values.iter().map(|(metric, _)| *metric).collect();
+            for (metric, values) in &values {
+                line[metric] = json!(values.get(place));
             }
             text += &format!("{line}\n");
         }
     }
     Ok(text)
+}
+
+/// Filter, metric and the values of the scored items, where each has a number of its own.
+fn values(cell: &Header, grades: &[Grade], records: &[Record]) -> Result<Vec<(String, String, Vec<f64>)>, String> {
+    let mut values: Vec<(String, String, Vec<f64>)> = if let Grading::LmEval(grading) = &cell.grading {
+        let is_scored = |record: &&Record| matches!(record.outcome, Outcome::Scored { .. });
+        let scored: Vec<&Record> = records.iter().filter(is_scored).collect();
+        let scores = scores_of_records(grading, &scored)?.into_iter();
+        scores.map(|score| (score.filter, score.metric.to_owned(), score.items)).collect()
+    } else {
+        grades.iter().map(|g| (filter_of(g).to_owned(), g.metric.clone(), g.items.clone())).collect()
+    };
+    values.retain(|(_, _, items)| !items.is_empty());
+    Ok(values)
 }
 
 /// A line without its scores.
@@ -122,19 +141,19 @@ fn document(record: &Record, candidates: &[Candidate]) -> Value {
     })
 }
 
-/// The right answer, as Python's `str` has it: the number of a choice, a text, or a list of them; the empty text for a
-/// whole text that was scored. `None` where no choice is right.
+/// The right answer, as Python's `str` has it: the number of a choice, a text, or a list of them; of a whole text
+/// that was scored the text. `None` where no choice is right.
 fn target(candidates: &[Candidate]) -> Option<String> {
-    let texts: Vec<&str> = candidates.iter().filter(|c| c.role == Role::Target).map(Candidate::answer).collect();
+    let is_text = |c: &&Candidate| matches!(c.role, Role::Target | Role::Text);
+    let texts: Vec<&str> = candidates.iter().filter(is_text).map(Candidate::answer).collect();
     let choices = candidates.iter().filter(|c| c.role == Role::Choice).enumerate();
     let right: Vec<usize> = choices.filter(|(_, c)| c.target_score > 0.0).map(|(place, _)| place).collect();
     let has_choices = candidates.iter().any(|c| c.role == Role::Choice);
     Some(match (&right[..], &texts[..]) {
         ([one], _) => one.to_string(),
         ([_, ..], _) => json!(right).to_string().replace(',', ", "),
-        ([], _) if has_choices => return None,
+        ([], _) if has_choices || texts.is_empty() => return None,
         ([], [one]) => (*one).to_owned(),
-        ([], []) => String::new(),
         ([], several) => json!(several).to_string(),
     })
 }
