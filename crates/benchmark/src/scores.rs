@@ -31,7 +31,7 @@ pub fn score(store: &Store, header: &Header, grading: Option<&Grading>) -> Resul
     Ok(of_records(header, &records, grading))
 }
 
-fn of_records(header: &Header, records: &[Record], grading: Option<&Grading>) -> Scored {
+pub(crate) fn of_records(header: &Header, records: &[Record], grading: Option<&Grading>) -> Scored {
     let is_scored = |record: &&Record| matches!(record.outcome, Outcome::Scored { .. });
     let scored: Vec<&Record> = records.iter().filter(is_scored).collect();
     let reason = records.iter().find_map(|record| match &record.outcome {

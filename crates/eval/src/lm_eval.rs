@@ -11,6 +11,7 @@ pub use filter::filtered;
 pub(crate) use from_record::from_record;
 pub use value::Answer;
 
+use saltus_record::Record;
 use saltus_task::lm_eval::{Grading, Item};
 
 /// One number of a task, as lm-evaluation-harness reports it under `metric,filter`.
@@ -27,6 +28,16 @@ pub struct Score {
     pub standard_error: Option<f64>,
     /// The number of each item, where it is a number of its own: for means, medians and perplexities.
     pub items: Vec<f64>,
+}
+
+/// All numbers of a task from its records, as [`scores`] computes them.
+///
+/// # Errors
+/// In words: as [`scores`], and for a record without an answer.
+pub fn scores_of_records(grading: &Grading, records: &[&Record]) -> Result<Vec<Score>, String> {
+    let pairs = records.iter().map(|record| from_record(record)).collect::<Result<Vec<(Item, Answer)>, String>>()?;
+    let (items, answers): (Vec<Item>, Vec<Answer>) = pairs.into_iter().unzip();
+    scores(grading, &items, &answers)
 }
 
 /// All numbers of a task: every filter with every metric.

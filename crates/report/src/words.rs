@@ -166,6 +166,18 @@ fn trim(text: &str) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text.to_owned() }
 }
 
+/// What a scale axis is called in a sentence.
+pub(crate) fn scale_name(scale: &str) -> &'static str {
+    match scale {
+        "params_non_embedding" => "non-embedding parameters",
+        "params" => "parameters",
+        "flops" => "training FLOPs",
+        "tokens" => "training tokens",
+        "loss" => "loss",
+        _ => "scale",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,17 +191,5 @@ mod tests {
         let written: Vec<String> = [0.0, 0.004, 0.62, 0.9975, 1.0].map(share).into();
         assert_eq!(written, ["0%", "0.4%", "62%", "99.8%", "100%"]);
         assert_eq!(whole(1_234_567), "1\u{202f}234\u{202f}567");
-    }
-}
-
-/// What a scale axis is called in a sentence.
-pub(crate) fn scale_name(scale: &str) -> &'static str {
-    match scale {
-        "params_non_embedding" => "non-embedding parameters",
-        "params" => "parameters",
-        "flops" => "training FLOPs",
-        "tokens" => "training tokens",
-        "loss" => "loss",
-        _ => "scale",
     }
 }

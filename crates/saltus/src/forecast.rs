@@ -90,7 +90,7 @@ pub(crate) fn run(arguments: &ForecastArguments) -> Result<ExitCode> {
         Analysis { key: Key::new(arguments.seed), resamples: arguments.resamples, delta: arguments.delta, alpha: 0.05 };
     let threads = arguments.threads.unwrap_or_else(available_cores);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().into_diagnostic()?;
-    let bar = bar(made.len() as u64, arguments.quiet || arguments.json);
+    let bar = bar(("forecasting", "abilities"), made.len() as u64, arguments.quiet || arguments.json);
     let (foretold, refused) =
         pool.install(|| forecasts(made, &analysis, target, &|done| bar.set_position(done as u64)));
     bar.finish_and_clear();

@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: &JudgeArguments) -> Result<ExitCode> {
     };
     let threads = arguments.threads.unwrap_or_else(available_cores);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().into_diagnostic()?;
-    let bar = bar(made.len() as u64, arguments.quiet || arguments.json);
+    let bar = bar(("judging", "abilities"), made.len() as u64, arguments.quiet || arguments.json);
     let (judged, more) = pool.install(|| judge(made, &analysis, &|done| bar.set_position(done as u64)));
     bar.finish_and_clear();
     left.extend(more);
@@ -100,12 +100,12 @@ pub(crate) fn run(arguments: &JudgeArguments) -> Result<ExitCode> {
     Ok(if left.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_GAPS) })
 }
 
-/// Progress over abilities.
-pub(crate) fn bar(length: u64, quiet: bool) -> ProgressBar {
+/// A bar on a terminal: what is done, and the many things it is done to.
+pub(crate) fn bar((doing, things): (&str, &str), length: u64, quiet: bool) -> ProgressBar {
     let hidden = quiet || !std::io::stderr().is_terminal();
     let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let bar = ProgressBar::with_draw_target(Some(length), target);
-    let style = ProgressStyle::with_template("{bar:32} {pos} of {len} abilities, {eta} left");
+    let style = ProgressStyle::with_template(&format!("{doing} {{bar:32}} {{pos}}/{{len}} {things}, {{eta}} left"));
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 

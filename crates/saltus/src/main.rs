@@ -3,6 +3,7 @@
 mod arguments;
 mod asking;
 mod evaluate;
+mod export;
 mod fit;
 mod forecast;
 mod judge;
@@ -54,6 +55,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Tasks(command) => tasks::dispatch(&command),
         Command::Rescore(arguments) => scores::rescore(&arguments),
         Command::Compare(arguments) => scores::compare(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Judge(arguments) => judge::run(&arguments),
         Command::Fit(arguments) => fit::run(&arguments),
         Command::Forecast(arguments) => forecast::run(&arguments),

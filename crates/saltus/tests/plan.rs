@@ -149,7 +149,7 @@ fn a_fit_goes_straight_into_a_plan() {
     assert!(fit.status.success(), "{}", told(folder.path(), &fit));
     fs::write(folder.path().join("mine.json"), &fit.stdout).unwrap();
     let row = &plan(folder.path(), &["--flops", "1e21", "--fit", "mine.json", "--law", "mine"])["mine"];
-    let balance = (0.35 * 480.0 / (0.37 * 2100.0) as f64).powf(1.0 / 0.72);
+    let balance = (0.35 * 480.0 / (0.37 * 2100.0_f64)).powf(1.0 / 0.72);
     let truth = balance * (1e21f64 / 6.0).powf(0.37 / 0.72);
     let [low, high] = ["low", "high"].map(|end| row["params"][end].as_f64().unwrap());
     assert!(low < truth && truth < high && high / low < 2.0, "{truth:e} in {low:e} to {high:e}");

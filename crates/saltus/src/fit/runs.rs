@@ -2,7 +2,7 @@
 
 use crate::{arguments::FitArguments, measured::Refused};
 use miette::Result;
-use saltus_results::Table;
+use saltus_results::{FileError, Table, Words};
 use std::collections::HashMap;
 
 use super::LawName;
@@ -38,7 +38,7 @@ pub(crate) struct Row {
 pub(crate) fn read(arguments: &FitArguments) -> Result<Runs> {
     let table = Table::read(&arguments.file, &arguments.map).map_err(Refused::from)?;
     let mut warnings = Vec::new();
-    let mut rows = rows(&table, arguments, &mut warnings).map_err(Refused::from)?;
+    let mut rows = rows(&table, arguments.law, &mut warnings).map_err(Refused::from)?;
     if rows.len() > MOST {
         let problem = format!("{} rows", rows.len());
         let remedy = format!("give the ends of runs, or their means: at most {MOST} can be fitted");
@@ -60,89 +60,94 @@ pub(crate) fn read(arguments: &FitArguments) -> Result<Runs> {
 /// Rows that are fitted at most: a fit of a million takes seconds, its thousand resamples hours.
 const MOST: usize = 200_000;
 
-fn rows(
-    table: &Table,
-    arguments: &FitArguments,
-    warnings: &mut Vec<String>,
-) -> Result<Vec<Row>, saltus_results::FileError> {
-    let losses = table.numbers("loss")?.ok_or_else(|| table.missing(&["loss"]))?;
-    let sizes = |name: &str| table.sizes(name);
-    let any = |column: &Option<Vec<f64>>, row: usize| column.as_ref().map_or(f64::NAN, |c| c[row]);
-    let (params, tokens) = (sizes("params")?, sizes("tokens")?);
-    let (flops, unique, x) = (sizes("flops")?, sizes("unique_tokens")?, sizes("x")?);
-    let curve = arguments.law == LawName::Bnsl;
-    if curve && x.is_none() {
-        return Err(table.missing(&["x"]));
-    }
-    let known = [&params, &tokens, &flops].into_iter().filter(|c| c.is_some()).count();
-    let one_is_enough = arguments.law == LawName::Kaplan && (params.is_some() || tokens.is_some());
-    if !curve && known < 2 && !one_is_enough {
-        let missing: Vec<&str> = [("params", &params), ("tokens", &tokens)]
-            .into_iter()
-            .filter(|(_, c)| c.is_none())
-            .map(|(n, _)| n)
-            .collect();
-        return Err(table.missing(&missing));
-    }
-    let clusters = table.words("run");
-    let place = table.same_name("loss")[0];
-    let (mut rows, mut inconsistent, mut empty) = (Vec::new(), Vec::new(), 0);
-    for row in 0..table.rows() {
-        let loss = losses[row];
-        if loss.is_nan() {
-            empty += 1;
-            continue;
-        }
-        let wrong = |name: &str, value: f64| {
-            let remedy = "losses, sizes and tokens are positive numbers: mend the row, or leave it out";
-            table.error(Some(row), format!("`{name}` is {value}"), remedy)
+/// The columns of a table of runs; the numbers that it lacks are NaN.
+struct Columns<'a> {
+    table: &'a Table,
+    losses: &'a [f64],
+    params: Option<Vec<f64>>,
+    tokens: Option<Vec<f64>>,
+    flops: Option<Vec<f64>>,
+    unique: Option<Vec<f64>>,
+    /// The one variable of a curve.
+    x: Option<Vec<f64>>,
+    clusters: Option<Words>,
+    /// The law needs parameters or tokens, not both.
+    one_is_enough: bool,
+}
+
+impl<'a> Columns<'a> {
+    fn new(table: &'a Table, law: LawName) -> Result<Self, FileError> {
+        let sizes = |name: &str| table.sizes(name);
+        let (params, tokens, flops) = (sizes("params")?, sizes("tokens")?, sizes("flops")?);
+        let one_is_enough = law == LawName::Kaplan && (params.is_some() || tokens.is_some());
+        let x = if law == LawName::Bnsl {
+            Some(sizes("x")?.ok_or_else(|| table.missing(&["x"]))?)
+        } else {
+            let known = [&params, &tokens, &flops].into_iter().filter(|column| column.is_some()).count();
+            if known < 2 && !one_is_enough {
+                let missing = [("params", params.is_none()), ("tokens", tokens.is_none())];
+                return Err(table.missing(&missing.into_iter().filter(|m| m.1).map(|m| m.0).collect::<Vec<_>>()));
+            }
+            None
         };
-        if !(loss > 0.0 && loss.is_finite()) {
-            return Err(wrong("loss", loss));
+        let losses = table.numbers("loss")?.ok_or_else(|| table.missing(&["loss"]))?;
+        let (unique, clusters) = (sizes("unique_tokens")?, table.words("run"));
+        Ok(Self { table, losses, params, tokens, flops, unique, x, clusters, one_is_enough })
+    }
+
+    /// One run; `None` where the row lacks a number.
+    fn row(&self, row: usize) -> Result<Option<Row>, FileError> {
+        let any = |column: &Option<Vec<f64>>| column.as_ref().map_or(f64::NAN, |c| c[row]);
+        let (loss, said) = (self.losses[row], [any(&self.params), any(&self.tokens), any(&self.flops)]);
+        if loss.is_nan() {
+            return Ok(None);
         }
-        let (mut n, mut d, mut c) = (any(&params, row), any(&tokens, row), any(&flops, row));
-        if curve {
-            (n, d) = (any(&x, row), 1.0);
-        }
-        for (name, value) in [("params", n), ("tokens", d), ("flops", c)] {
+        let [mut n, mut d, mut c] = if self.x.is_some() { [any(&self.x), 1.0, f64::NAN] } else { said };
+        for (name, value) in [("loss", loss), ("params", n), ("tokens", d), ("flops", c)] {
             if value <= 0.0 || value.is_infinite() {
-                return Err(wrong(name, value));
+                let remedy = "losses, sizes and tokens are positive numbers: mend the row, or leave it out";
+                return Err(self.table.error(Some(row), format!("`{name}` is {value}"), remedy));
             }
         }
-        if n.is_nan() && !one_is_enough {
-            n = c / (6.0 * d);
+        if self.one_is_enough {
+            // The column that is not there at all has no part in the law.
+            n = if self.params.is_none() && self.flops.is_none() { 1.0 } else { n };
+            d = if self.tokens.is_none() && self.flops.is_none() { 1.0 } else { d };
         }
-        if d.is_nan() && !one_is_enough {
-            d = c / (6.0 * n);
-        }
-        if one_is_enough && known == 1 {
-            (n, d) = (if n.is_nan() { 1.0 } else { n }, if d.is_nan() { 1.0 } else { d });
-        }
+        n = if n.is_nan() { c / (6.0 * d) } else { n };
+        d = if d.is_nan() { c / (6.0 * n) } else { d };
         if n.is_nan() || d.is_nan() {
-            empty += 1;
-            continue;
+            return Ok(None);
         }
-        if c.is_nan() {
-            c = 6.0 * n * d;
-        } else if (c / (6.0 * n * d)).ln().abs() > CONSISTENT && !curve {
-            inconsistent.push(row);
-        }
-        let u = any(&unique, row);
-        let cluster = clusters.as_ref().and_then(|w| w.index(row)).map_or(row as u64, |index| index as u64);
-        let place = table.place(row).trim_start_matches(", ").to_owned();
-        rows.push(Row { params: n, tokens: d, flops: c, unique: if u.is_nan() { d } else { u }, loss, cluster, place });
+        c = if c.is_nan() { 6.0 * n * d } else { c };
+        let unique = any(&self.unique);
+        let cluster =
+            self.clusters.as_ref().and_then(|words| words.index(row)).map_or(row as u64, |index| index as u64);
+        let place = self.table.place(row).trim_start_matches(", ").to_owned();
+        let unique = if unique.is_nan() { d } else { unique };
+        Ok(Some(Row { params: n, tokens: d, flops: c, unique, loss, cluster, place }))
     }
+}
+
+fn rows(table: &Table, law: LawName, warnings: &mut Vec<String>) -> Result<Vec<Row>, FileError> {
+    let columns = Columns::new(table, law)?;
+    let mut rows = Vec::new();
+    for row in 0..table.rows() {
+        rows.extend(columns.row(row)?);
+    }
+    let empty = table.rows() - rows.len();
     if empty > 0 {
-        let said = table.said_nan(place).len();
+        let said = table.said_nan(table.same_name("loss")[0]).len();
         let nan = if said > 0 { format!(", {said} of them as their loss is NaN") } else { String::new() };
         warnings.push(format!("{empty} rows lack a number and are left out{nan}"));
     }
-    if let Some(&first) = inconsistent.first() {
+    let odd = |row: &&Row| (row.flops / (6.0 * row.params * row.tokens)).ln().abs() > CONSISTENT;
+    if let Some(first) = rows.iter().find(odd) {
         warnings.push(format!(
-            "{} rows have FLOPs more than {:.0}% off 6 N D, the first is{}: FLOPs are counted otherwise there, or N is",
-            inconsistent.len(),
+            "{} rows have FLOPs more than {:.0}% off 6 N D, the first is {}: FLOPs are counted otherwise there, or N is",
+            rows.iter().filter(odd).count(),
             100.0 * CONSISTENT,
-            table.place(first).trim_start_matches(',')
+            first.place
         ));
     }
     if rows.is_empty() {
