@@ -1,14 +1,14 @@
 //! `cargo xtask conformance`: agreement with other programs, and of runs with themselves.
 
 use crate::{
-    bigbench, eval, export, kill, law, lm_eval, models, python,
+    bigbench, eval, export, judge, kill, law, lm_eval, models, python,
     shell::{self, Result, cargo, section},
 };
 use std::{path::Path, process::Command};
 
 type Part = (&'static str, &'static str, fn() -> Result);
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     ("torch", "trained models, gradients and AdamW steps against transformers and PyTorch", torch),
     ("models", "foreign models and tokenizers against transformers, llama.cpp and llama2.c", models::check),
     ("lm_eval", "task files: contexts, continuations and scores against lm-evaluation-harness", lm_eval::check),
@@ -16,6 +16,7 @@ const PARTS: [Part; 10] = [
     ("eval", "`saltus eval`: log-probabilities, texts and scores against lm-evaluation-harness", eval::check),
     ("export", "exports read by lm-evaluation-harness and by the package bigbench", export::check),
     ("law", "Chinchilla's runs against the published fit", law::check),
+    ("judge", "verdicts on published measurements against what is known of them", judge::check),
     ("records", "records in pandas, polars and DuckDB", records),
     ("kill", "the same findings after ten kills, and at 1, 2 and 4 threads", kill::check),
     ("page", "the report in headless Chromium", page),

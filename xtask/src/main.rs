@@ -10,6 +10,7 @@ mod deny;
 mod eval;
 mod export;
 mod fuzz;
+mod judge;
 mod kill;
 mod law;
 mod lm_eval;
@@ -31,8 +32,8 @@ cargo xtask COMMAND
                              hostile model and task files for N minutes (1) each; targets: safetensors, gguf,
                              config, tokenizer, llama2c, bigbench, task_file, lm_eval, data
   conformance [PART...]      agreement with other programs and with itself; parts:
-                             torch, models, lm_eval, bigbench, eval, export, law, records, kill, page (all when none
-                             is named); SALTUS_BIGBENCH=all compares all of BIG-bench
+                             torch, models, lm_eval, bigbench, eval, export, law, judge, records, kill, page (all when
+                             none is named); SALTUS_BIGBENCH=all compares all of BIG-bench
 
 The Python environment of `bench` and `conformance` (conformance/requirements.txt, about 6 GB with PyTorch) is made
 once, in the target folder. Inputs that are not in this repository are looked for in $SALTUS_SHARED, else ../shared.";
