@@ -28,10 +28,10 @@ def table(name, header, lines):
     return str(folder / name)
 
 
-def judge(*arguments):
-    run = subprocess.run([saltus, "judge", *arguments, "--json"], capture_output=True, text=True)
+def judge(*arguments, command="judge"):
+    run = subprocess.run([saltus, command, *arguments, "--json"], capture_output=True, text=True)
     if run.returncode not in (0, 3):
-        sys.exit(f"saltus judge {' '.join(arguments)}: exit {run.returncode}\n{run.stderr}")
+        sys.exit(f"saltus {command} {' '.join(arguments)}: exit {run.returncode}\n{run.stderr}")
     return json.loads(run.stdout)
 
 
@@ -117,6 +117,34 @@ found = judge(str(evals / "inverse_scaling/aggregate.csv"), "--map", "params_nom
               "--by", "shots")
 a = one(found, "gpt3", "lambada", "loss")
 hold("GPT-3, LAMBADA's loss is smooth", a["shape"] == "smooth", a)
+
+# The OLMo ladder: of 1.3B parameters and 256B tokens, from 190M to 760M, in two steps (the loss, then the score).
+sizes = {"190M": 190354176, "370M": 371262464, "760M": 758220288, "1B": 1279395840}
+lines, published = [], {}
+for path in sorted((evals / "olmo_ladder").glob("*.csv")):
+    size, length = path.stem.split("-")
+    for r in rows(path):
+        for column, value in r.items():
+            name = column.removeprefix("eval/downstream/").removesuffix("_len_norm").removesuffix("_acc")
+            loss, tokens = r.get(f"eval/downstream_bpb/{name}_bpb"), r["throughput/total_tokens"]
+            if column.startswith("eval/downstream/") and value and loss and tokens:
+                # A loss in bits per byte of the right answers, and the score beside it.
+                lines.append(["olmo", path.stem, sizes[size], tokens, r["_step"], name, "acc_norm", value, loss])
+                if path.stem == "1B-10xC":
+                    published[name] = float(value)
+header = ["family", "model", "params", "tokens", "step", "task", "metric", "score", "loss"]
+small = table("olmo.csv", header, [line for line in lines if line[2] < 1e9])
+foretold = judge(small, "--scale", "params", "--to-params", "1279395840", "--to-tokens", "255.8955e9", "--method", "two-step",
+                 command="forecast")
+given = [f for f in foretold if f["value"] is not None]
+held = [f for f in given if f["low"] <= published[f["task"]] <= f["high"]]
+errors = [abs(f["value"] - published[f["task"]]) / published[f["task"]] for f in given]
+for f in given:
+    print(f"      {f['task']}: {published[f['task']]:.3f}, foretold {f['value']:.3f} ({f['low']:.3f} to {f['high']:.3f})")
+what = f"OLMo ladder, 190M-760M to 1B: {len(held)} of {len(given)} intervals hold, mean relative error {sum(errors) / len(errors):.3f}"
+print(f"{'ok   ' if len(given) >= 12 and len(held) >= 0.85 * len(given) else 'WRONG'} {what}")
+if len(given) < 12 or len(held) < 0.85 * len(given):
+    wrong.append(what)
 
 if wrong:
     sys.exit("not found: " + "; ".join(wrong))

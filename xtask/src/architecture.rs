@@ -28,7 +28,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("benchmark", "lm record task eval stats"),
     ("emergence", "stats"),
     ("law", "stats"),
-    ("atlas", "results emergence"),
+    ("atlas", "results emergence law stats"),
     ("report", ""),
     ("study", "lm record corpus transformer train task eval emergence law report stats"),
     ("saltus", "atlas results emergence law study benchmark eval task record report checkpoint transformer lm"),

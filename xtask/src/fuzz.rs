@@ -9,11 +9,11 @@ use std::{
     process::Command,
 };
 
-const TARGETS: [&str; 9] =
-    ["safetensors", "gguf", "config", "tokenizer", "llama2c", "bigbench", "task_file", "lm_eval", "data"];
+const TARGETS: [&str; 10] =
+    ["safetensors", "gguf", "config", "tokenizer", "llama2c", "bigbench", "task_file", "lm_eval", "data", "results"];
 
 /// The rooms whose example `seeds` writes valid files, and dictionaries of what stands in them.
-const SEEDS: [&str; 2] = ["saltus-checkpoint", "saltus-task"];
+const SEEDS: [&str; 3] = ["saltus-checkpoint", "saltus-task", "saltus-results"];
 
 /// As `cargo fuzz` sets them, without a sanitizer.
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

@@ -1,9 +1,11 @@
-//! Automation of the project: `cargo xtask check | bench | fuzz | conformance`.
+//! Automation of the project: `cargo xtask check | bench | calibrate | fuzz | conformance`.
 
 mod architecture;
 mod bench;
 mod bench_eval;
+mod bench_fit;
 mod bigbench;
+mod calibrate;
 mod check;
 mod conformance;
 mod deny;
@@ -28,9 +30,13 @@ cargo xtask COMMAND
   bench train [--json]       training speed beside PyTorch eager on the shapes xs, s, m
   bench models               loading, scoring and generating beside transformers and llama.cpp (JSON)
   bench eval [QUESTIONS]     benchmark tasks beside lm-evaluation-harness (JSON; 16 questions take a quarter of an hour)
+  bench fit                  refits of Chinchilla's law beside SciPy (JSON)
+  calibrate [PART...] [--ladders N]
+                             how often verdicts, forecasts and intervals are right, from N (100) simulations of each
+                             truth; parts: judge, law
   fuzz [--minutes N] [TARGET...]
                              hostile model and task files for N minutes (1) each; targets: safetensors, gguf,
-                             config, tokenizer, llama2c, bigbench, task_file, lm_eval, data
+                             config, tokenizer, llama2c, bigbench, task_file, lm_eval, data, results
   conformance [PART...]      agreement with other programs and with itself; parts:
                              torch, models, lm_eval, bigbench, eval, export, law, judge, records, kill, page (all when
                              none is named); SALTUS_BIGBENCH=all compares all of BIG-bench
@@ -49,6 +55,9 @@ fn main() -> ExitCode {
         ["bench", "models"] => bench::models(),
         ["bench", "eval"] => bench_eval::eval("16", 1),
         ["bench", "eval", questions] => bench_eval::eval(questions, 3),
+        ["bench", "fit"] => bench_fit::fit(),
+        ["calibrate", parts @ .., "--ladders", ladders] => calibrate::run(parts, ladders),
+        ["calibrate", parts @ ..] => calibrate::run(parts, "100"),
         ["fuzz", "--minutes", minutes, targets @ ..] => fuzz::run(minutes, targets),
         ["fuzz", targets @ ..] => fuzz::run("1", targets),
         ["conformance", parts @ ..] => conformance::run(parts),

@@ -4,6 +4,8 @@ use crate::{
     axis::AxisName,
     chance,
     metric::{self, Form, Metric},
+    one_class::one_class,
+    two_step::{Checkpoint, checkpoints},
 };
 use saltus_emergence::{self as emergence, Kind, Measurement};
 use saltus_results::{Name, Score, Scores};
@@ -40,6 +42,10 @@ pub struct Ability {
     pub ability: emergence::Ability,
     /// Tokens (or steps) of an answer in the mean, where told.
     pub length: Option<f64>,
+    /// That models answer with one class whatever the question, where their answers are told (`predicted`).
+    pub one_class: Option<String>,
+    /// The checkpoints whose parameters and loss are told, for [`crate::Method::TwoStep`].
+    pub checkpoints: Vec<Checkpoint>,
     /// What was assumed.
     pub notes: Vec<String>,
 }
@@ -142,7 +148,7 @@ struct Group<'a> {
 }
 
 /// One score of a model, its size on the axis, and its seed.
-type Placed<'a> = (f64, u64, &'a Score);
+pub(crate) type Placed<'a> = (f64, u64, &'a Score);
 
 impl Group<'_> {
     fn make(&self, task: &str, name: &str) -> Result<Ability, String> {
@@ -179,7 +185,8 @@ impl Group<'_> {
         let lengths: Vec<f64> = self.rows.iter().map(|row| row.length).filter(|length| *length > 0.0).collect();
         let length = (!lengths.is_empty()).then(|| lengths.iter().sum::<f64>() / lengths.len() as f64);
         let (family, task, metric, by) = Default::default();
-        Ok(Ability { family, task, metric, by, form, ability, length, notes })
+        let (one_class, checkpoints) = (one_class(self.scores, &placed), checkpoints(self.rows, whole));
+        Ok(Ability { family, task, metric, by, form, ability, length, one_class, checkpoints, notes })
     }
 
     /// The rows with their sizes and seeds, one for each model (or item of one), the last training step of each.

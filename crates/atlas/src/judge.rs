@@ -6,8 +6,8 @@ use crate::{
 };
 use rayon::prelude::*;
 use saltus_emergence::{
-    self as emergence, Analysis, ArtefactRuling, BigBench, Companion, Kind, Parts, Verdict, big_bench, judge_together,
-    rule_from_means,
+    self as emergence, Analysis, ArtefactRuling, BigBench, Companion, Kind, Parts, PassGrowth, Passes, Ruling, Verdict,
+    big_bench, judge_together, pass_growth, rule_from_means,
 };
 
 /// An ability with its verdict.
@@ -21,6 +21,8 @@ pub struct Judged {
     pub measures: BigBench,
     /// What made the jump, where there is one and something to tell by.
     pub artefact: Option<ArtefactRuling>,
+    /// How the rate of right answers grows, where answers are open and enough sizes have some right.
+    pub pass_growth: Option<PassGrowth>,
 }
 
 /// Judges all, with false-discovery control over them. `tell` hears how many are done. The same key gives the same bits
@@ -53,15 +55,27 @@ pub fn judge(abilities: Vec<Ability>, analysis: &Analysis, tell: &(dyn Fn(usize)
         judged.iter().map(|(ability, verdict)| rule(ability, verdict, &judged, analysis.delta)).collect();
     let all = judged.into_iter().zip(rulings).map(|((ability, verdict), artefact)| {
         let means: Vec<f64> = verdict.points.iter().map(|p| p.value).collect();
-        Judged { measures: big_bench(&means), ability, verdict, artefact }
+        let pass_growth = passes(&ability, &verdict).and_then(|passes| pass_growth(&passes));
+        Judged { measures: big_bench(&means), ability, verdict, artefact, pass_growth }
     });
     (all.collect(), left)
+}
+
+/// The rates of right answers to open questions.
+fn passes(ability: &Ability, verdict: &Verdict) -> Option<Vec<Passes>> {
+    let open = ability.form.form == Form::Open && ability.form.higher_is_better;
+    let rate =
+        |p: &emergence::Point| Passes { scale: p.scale, rate: p.value, samples: p.items * p.by_seed.len() as f64 };
+    open.then(|| verdict.points.iter().map(rate).collect())
 }
 
 /// Rules on a metric with a threshold within an answer, by the other metrics of the same answers.
 fn rule(ability: &Ability, verdict: &Verdict, all: &[(Ability, Verdict)], delta: f64) -> Option<ArtefactRuling> {
     if ability.form.smooth || matches!(ability.form.form, Form::Unbounded | Form::Perplexity) {
         return None;
+    }
+    if let Some(evidence) = &ability.one_class {
+        return Some(ArtefactRuling { ruling: Ruling::LabelBias, evidence: evidence.clone(), twin: Vec::new() });
     }
     let same = |other: &&(Ability, Verdict)| {
         let o = &other.0;

@@ -9,14 +9,18 @@
 
 mod abilities;
 mod axis;
+mod broken;
 mod chance;
 mod forecast;
 mod judge;
 pub mod metric;
+mod one_class;
 mod pool;
+mod two_step;
 
 pub use abilities::{Ability, Asked, Left, abilities};
 pub use axis::AxisName;
-pub use forecast::{Foretold, forecasts};
+pub use forecast::{Foretold, Method, Prediction, Target, forecasts};
 pub use judge::{Judged, judge};
 pub use pool::pool;
+pub use two_step::Checkpoint;

@@ -1,6 +1,6 @@
 //! What a larger model will score: from the shapes of the smaller ones, weighted as they were judged.
 
-use crate::curve::{Fit, Fitter};
+use crate::curve::{Curve, Fit, Fitter};
 use crate::evidence::{Evidence, draw, draw_one, measured};
 use crate::judge::{bounds, weigh};
 use crate::sample::Sample;
@@ -155,11 +155,29 @@ fn predictions(
         let again = fitter.fit(Shape::CANDIDATES[chosen], &evidence);
         let models = evidence.models;
         let best = again.into_iter().min_by(|a, b| a.bic(models, 1.0).total_cmp(&b.bic(models, 1.0))).unwrap_or(fit);
-        let mean = clip(best.curve.at(at));
+        let mean = clip(beyond(&best.curve, at, sample, &mut rng));
         let z: f64 = StandardNormal.sample(&mut rng);
         Some(clip(draw_one(sample, last, clip(mean + z * between.sqrt()), &mut rng)))
     };
     (0..analysis.resamples as u64).filter_map(one).collect()
+}
+
+/// The curve's value beyond the largest size, and what else it may be there. Where the sizes end on an arm of a bend, it may
+/// go on or level off; where only the largest size is past the middle of a rise, the rise may end anywhere. Neither has been
+/// seen: each counts half.
+fn beyond(curve: &Curve, at: f64, sample: &Sample, rng: &mut impl Rng) -> f64 {
+    let (x, value, goes_on) = (sample.xs(), curve.at(at), rng.random::<bool>());
+    match *curve {
+        Curve::Bend { x1, at: turn, bend, right, .. } if goes_on && x1 >= x[x.len() - 1] => {
+            bend + (right - bend) * (at - turn) / (x1 - turn)
+        }
+        Curve::Step { left, right, mid, .. } if goes_on && x.iter().filter(|x| **x > mid).count() <= 1 => {
+            let end = if right > left { sample.range.1 } else { sample.range.0 };
+            let end = if end.is_finite() { end } else { value + right - left };
+            value + rng.random::<f64>() * (end - value)
+        }
+        _ => value,
+    }
 }
 
 /// A shape by its weight.

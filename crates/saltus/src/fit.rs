@@ -1,6 +1,7 @@
 //! `saltus fit`: laws of the loss from a table of runs, with intervals, checks and warnings.
 
 mod laws;
+mod page;
 mod runs;
 
 use crate::{
@@ -10,8 +11,8 @@ use crate::{
     print,
     table::{columns, row},
 };
-use miette::Result;
-use runs::Runs;
+use miette::{IntoDiagnostic, Result};
+use runs::{Row, Runs};
 use saltus_law::{Interval, Parameters};
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt::Write, process::ExitCode};
@@ -131,8 +132,30 @@ pub(crate) fn run(arguments: &FitArguments) -> Result<ExitCode> {
     if !arguments.json {
         runs.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     }
-    let shown = laws::fit(&runs, arguments)?;
-    print(arguments.json, &shown, || text(&shown))
+    let fitted = laws::fit(&runs, arguments)?;
+    if let Some(path) = &arguments.page {
+        let page = saltus_report::fit::page(&page::page(&fitted, &runs, arguments));
+        saltus_report::write_text(&page, path).into_diagnostic()?;
+    }
+    print(arguments.json, &fitted.shown, || {
+        let mut text = text(&fitted.shown);
+        if let Some(path) = &arguments.page {
+            let _ = writeln!(text, "page: {}", path.display());
+        }
+        text
+    })
+}
+
+/// The loss of a run by a law.
+type Predict = Box<dyn Fn(&Row) -> f64>;
+
+/// A fit with what its page draws.
+pub(crate) struct Fitted {
+    shown: Shown,
+    /// The loss of a run by the law, where the law gives one.
+    law: Option<Predict>,
+    /// k and a of N* = k C^a.
+    best_size: Option<(f64, f64)>,
 }
 
 impl Shown {

@@ -7,10 +7,10 @@ use crate::{
     judge::{bar, number},
     measured::{self, Refused},
     print,
-    table::{columns, count, row},
+    table::{columns, count, refusals, row},
 };
 use miette::{IntoDiagnostic, Result};
-use saltus_atlas::{Ability, Asked, AxisName, Foretold, Left, abilities, forecasts, pool};
+use saltus_atlas::{Ability, Asked, AxisName, Foretold, Left, Target, abilities, forecasts, pool};
 use saltus_emergence::{Analysis, Scores};
 use saltus_random::Key;
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,7 @@ struct Shown {
     high: Option<f64>,
     /// Standard deviation of the predictions.
     deviation: Option<f64>,
-    /// `shape`: from the curves of the shapes, by their weights.
+    /// `shape`, `two-step`, `bnsl`, or `refused`.
     method: String,
     /// What it stands on, or why there is none.
     reason: String,
@@ -57,6 +57,7 @@ struct Outcome {
     task: String,
     metric: String,
     by: String,
+    method: String,
     scale: f64,
     forecast: f64,
     low: f64,
@@ -86,16 +87,17 @@ pub(crate) fn run(arguments: &ForecastArguments) -> Result<ExitCode> {
         return Err(Refused(format!("nothing can be foretold: {reason}")).into());
     }
     let target = target(arguments, asked.axis)?;
+    let methods: Vec<_> = arguments.method.iter().map(|m| m.method()).collect();
     let analysis =
         Analysis { key: Key::new(arguments.seed), resamples: arguments.resamples, delta: arguments.delta, alpha: 0.05 };
     let threads = arguments.threads.unwrap_or_else(available_cores);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().into_diagnostic()?;
-    let bar = bar(("forecasting", "abilities"), made.len() as u64, arguments.quiet || arguments.json);
+    let bar = bar(("making", "forecasts"), (made.len() * methods.len()) as u64, arguments.quiet || arguments.json);
     let (foretold, refused) =
-        pool.install(|| forecasts(made, &analysis, target, &|done| bar.set_position(done as u64)));
+        pool.install(|| forecasts(&made, &analysis, &target, &methods, &|done| bar.set_position(done as u64)));
     bar.finish_and_clear();
-    let mut shown: Vec<Shown> = foretold.iter().map(|f| of_forecast(f, &asked, target)).collect();
-    shown.extend(refused.iter().chain(&left).map(|l| of_refusal(l, &asked, target)));
+    let mut shown: Vec<Shown> = foretold.iter().map(|f| of_forecast(f, &asked, target.scale)).collect();
+    shown.extend(refused.iter().chain(&left).map(|l| of_refusal(l, &asked, target.scale)));
     if let Some(path) = &arguments.register {
         register(path, arguments.date.clone().unwrap_or_else(today), &shown)?;
     }
@@ -104,7 +106,7 @@ pub(crate) fn run(arguments: &ForecastArguments) -> Result<ExitCode> {
 }
 
 /// The larger model's place on the axis.
-fn target(arguments: &ForecastArguments, axis: AxisName) -> Result<f64> {
+fn target(arguments: &ForecastArguments, axis: AxisName) -> Result<Target> {
     let flops = arguments.to_flops.or_else(|| Some(6.0 * arguments.to_params? * arguments.to_tokens?));
     let (found, option) = match axis {
         AxisName::Scale | AxisName::Params | AxisName::ParamsNonEmbedding => (arguments.to_params, "--to-params"),
@@ -114,14 +116,14 @@ fn target(arguments: &ForecastArguments, axis: AxisName) -> Result<f64> {
             return Err(Refused("the loss of a model to come is not known: choose another `--scale`".into()).into());
         }
     };
-    Ok(found.ok_or_else(|| {
+    let scale = found.ok_or_else(|| {
         Refused(format!("how large is the larger model? The axis is `{}`: give {option}", axis.name()))
-    })?)
+    })?;
+    Ok(Target { scale, params: arguments.to_params, tokens: arguments.to_tokens })
 }
 
 fn of_forecast(f: &Foretold, asked: &Asked, target: f64) -> Shown {
-    let Ability { family, task, metric, by, .. } = f.ability.clone();
-    let shapes: Vec<String> = f.forecast.shapes.iter().map(|(shape, weight)| format!("{shape} {weight:.2}")).collect();
+    let Foretold { family, task, metric, by, method, prediction, grounds } = f.clone();
     Shown {
         family,
         task,
@@ -129,12 +131,12 @@ fn of_forecast(f: &Foretold, asked: &Asked, target: f64) -> Shown {
         by,
         scale_axis: asked.axis.name().into(),
         scale: target,
-        value: Some(f.forecast.value),
-        low: Some(f.forecast.low),
-        high: Some(f.forecast.high),
-        deviation: Some(f.forecast.deviation),
-        method: "shape".into(),
-        reason: shapes.join(", "),
+        value: Some(prediction.value),
+        low: Some(prediction.low),
+        high: Some(prediction.high),
+        deviation: Some(prediction.deviation),
+        method: method.name().into(),
+        reason: grounds,
     }
 }
 
@@ -159,27 +161,26 @@ fn of_refusal(left: &Left, asked: &Asked, target: f64) -> Shown {
 }
 
 fn table(shown: &[Shown], axis: AxisName, registered: Option<&Path>) -> String {
-    let mut rows = vec![row(["family", "task", "metric", "forecast", "95% of new models", "shapes"])];
-    let mut refused = String::new();
+    let mut rows = vec![row(["family", "task", "metric", "method", "forecast", "95% of new models", "by"])];
+    let mut refused = Vec::new();
     for s in shown {
         match (s.value, s.low, s.high) {
             (Some(value), Some(low), Some(high)) => rows.push(vec![
                 s.family.clone(),
                 format!("{} {}", s.task, s.by).trim_end().to_owned(),
                 s.metric.clone(),
+                s.method.clone(),
                 number(value),
                 format!("{} to {}", number(low), number(high)),
                 s.reason.clone(),
             ]),
-            _ => {
-                let _ = writeln!(refused, "! {} {} {} {}: {}", s.family, s.task, s.metric, s.by, s.reason);
-            }
+            _ => refused.push(([&s.family, &s.task, &s.metric, &s.by].map(String::as_str), s.reason.as_str())),
         }
     }
     let scale = shown.first().map_or(0.0, |s| s.scale);
     let mut text = columns(&rows);
     let _ = writeln!(text, "\nforecasts for {} = {}.", axis.name(), count(scale));
-    text.push_str(&refused);
+    text.push_str(&refusals(&refused));
     if let Some(path) = registered {
         let _ = writeln!(text, "registered: {0}\nlater:      saltus forecast NEW-SCORES --score {0}", path.display());
     }
@@ -239,6 +240,7 @@ fn score(made: &[Ability], path: &Path, json: bool) -> Result<ExitCode> {
                     task: f.task.clone(),
                     metric: f.metric.clone(),
                     by: f.by.clone(),
+                    method: f.method.clone(),
                     scale: m.scale,
                     forecast: value,
                     low,
@@ -260,12 +262,14 @@ fn score(made: &[Ability], path: &Path, json: bool) -> Result<ExitCode> {
 }
 
 fn outcomes_table(outcomes: &[Outcome], date: &str) -> String {
-    let mut rows = vec![row(["family", "task", "metric", "forecast", "interval", "measured", "held", "log score"])];
+    let mut rows =
+        vec![row(["family", "task", "metric", "method", "forecast", "interval", "measured", "held", "log score"])];
     for o in outcomes {
         rows.push(vec![
             o.family.clone(),
             format!("{} {}", o.task, o.by).trim_end().to_owned(),
             o.metric.clone(),
+            o.method.clone(),
             number(o.forecast),
             format!("{} to {}", number(o.low), number(o.high)),
             number(o.measured),

@@ -6,7 +6,7 @@ use crate::{
     available_cores,
     measured::{self, Refused},
     print,
-    table::{columns, count, row},
+    table::{columns, count, refusals, row},
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use miette::{IntoDiagnostic, Result};
@@ -33,6 +33,7 @@ struct Shown {
     linearity: Option<f64>,
     breakthroughness: Option<f64>,
     artefact: Option<ArtefactShown>,
+    pass_growth: Option<PassGrowthShown>,
     p_value: Option<f64>,
     /// The p-value after Benjamini and Hochberg over all abilities judged.
     q_value: Option<f64>,
@@ -48,6 +49,17 @@ struct ArtefactShown {
     /// `metric`, `metric in part`, `several steps`, `label bias` or `neither`.
     ruling: &'static str,
     evidence: String,
+}
+
+/// How the rate of right answers grows.
+#[derive(Debug, Serialize)]
+struct PassGrowthShown {
+    /// `linear` (a power law), `concave` (faster), `convex` (slower) or `undetermined`: log(-log rate) over log scale.
+    growth: &'static str,
+    /// How far it lies above its chord in the middle, with the 95% interval.
+    bend: f64,
+    low: f64,
+    high: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -128,7 +140,7 @@ fn chance(judged: &Judged) -> Option<f64> {
 }
 
 fn shown(judged: &Judged, asked: &Asked) -> Shown {
-    let Judged { ability, verdict, measures, artefact } = judged;
+    let Judged { ability, verdict, measures, artefact, pass_growth } = judged;
     let weights = Shape::CANDIDATES.iter().zip(verdict.weights).map(|(shape, weight)| (shape.name(), weight)).collect();
     Shown {
         family: ability.family.clone(),
@@ -143,6 +155,12 @@ fn shown(judged: &Judged, asked: &Asked) -> Shown {
         linearity: measures.linearity,
         breakthroughness: measures.breakthroughness,
         artefact: artefact.as_ref().map(|a| ArtefactShown { ruling: ruling(a.ruling), evidence: a.evidence.clone() }),
+        pass_growth: pass_growth.map(|g| PassGrowthShown {
+            growth: g.growth.name(),
+            bend: g.bend.value,
+            low: g.bend.low,
+            high: g.bend.high,
+        }),
         p_value: verdict.p_value,
         q_value: verdict.p_adjusted,
         higher_is_better: ability.form.higher_is_better,
@@ -184,6 +202,7 @@ fn unjudged(left: &Left, asked: &Asked) -> Shown {
         linearity: None,
         breakthroughness: None,
         artefact: None,
+        pass_growth: None,
         p_value: None,
         q_value: None,
         higher_is_better: true,
@@ -227,9 +246,9 @@ fn table(judged: &[Judged], left: &[Left], warnings: &[String]) -> String {
     for (note, number) in notes(judged) {
         let _ = writeln!(text, "note ({number} of {}): {note}", judged.len());
     }
-    for l in left {
-        let _ = writeln!(text, "! {} {} {} {}: {}", l.family, l.task, l.metric, l.by, l.reason);
-    }
+    let refused: Vec<_> =
+        left.iter().map(|l| ([&l.family, &l.task, &l.metric, &l.by].map(String::as_str), l.reason.as_str())).collect();
+    text.push_str(&refusals(&refused));
     let _ = warnings;
     text
 }

@@ -122,7 +122,7 @@ pub(crate) fn columns(rows: &[Vec<String>]) -> String {
 
 /// `13824` as `13.8k`.
 pub(crate) fn count(value: f64) -> String {
-    const UNITS: [&str; 8] = ["", "k", "M", "G", "T", "P", "E", "Z"];
+    const UNITS: [&str; 8] = ["", "k", "M", "B", "T", "P", "E", "Z"];
     let mut value = value;
     let mut unit = 0;
     while value >= 999.5 && unit + 1 < UNITS.len() {
@@ -131,6 +131,25 @@ pub(crate) fn count(value: f64) -> String {
     }
     let digits = if unit == 0 || value >= 99.95 { 0 } else { 1 };
     format!("{value:.digits$}{}", UNITS[unit])
+}
+
+/// What was refused, by family, task, metric and what tells it apart: abilities with one reason in one line.
+pub(crate) fn refusals(refused: &[([&str; 4], &str)]) -> String {
+    const NAMED: usize = 3;
+    let mut by_reason: Vec<(&str, Vec<String>)> = Vec::new();
+    for (name, reason) in refused {
+        let name = name.join(" ").trim_end().to_owned();
+        match by_reason.iter_mut().find(|(known, _)| known == reason) {
+            Some((_, names)) => names.push(name),
+            None => by_reason.push((reason, vec![name])),
+        }
+    }
+    let line = |(reason, names): &(&str, Vec<String>)| {
+        let more = names.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("! {}{more}: {reason}\n", names[..names.len().min(NAMED)].join(", "))
+    };
+    by_reason.iter().map(line).collect()
 }
 
 fn seconds(seconds: f64) -> String {

@@ -205,3 +205,71 @@ fn bad_runs_are_refused_with_the_line() {
     let warnings = found["warnings"].to_string();
     assert!(warnings.contains("line 66 is line 2 again"), "{warnings}");
 }
+
+/// Nine runs of three sizes by three lengths on a known law, with a score that is a sigmoid of the loss.
+fn ladder() -> String {
+    let mut text = "family,model,params,tokens,task,metric,score,loss,chance,n\n".to_owned();
+    for n in [1e8, 2e8, 4e8, 8e8_f64] {
+        for ratio in [10.0, 20.0, 80.0] {
+            let d: f64 = ratio * n;
+            let loss = 0.4 + 60.0 / n.powf(0.25) + 200.0 / d.powf(0.3);
+            let score = 0.25 + 0.75 / (1.0 + (4.0 * (loss - 1.1)).exp());
+            let _ = writeln!(text, "f,m{n}-{ratio},{n},{d},quiz,acc,{score:.4},{loss:.5},0.25,2000");
+        }
+    }
+    text
+}
+
+#[test]
+fn two_steps_foretell_by_the_loss() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("l.csv"), ladder()).unwrap();
+    let asked = ["forecast", "l.csv", "--to-params", "3.2B", "--to-tokens", "64B", "--method", "two-step,bnsl"];
+    let (found, code) = json(folder.path(), &asked);
+    assert_eq!(code, Some(3), "a broken law needs seven sizes");
+    let of = |method: &str| found.as_array().unwrap().iter().find(|f| f["method"] == method).cloned();
+    let (n, d) = (3.2e9_f64, 64e9_f64);
+    let truth = 0.25 + 0.75 / (1.0 + (4.0 * (0.4 + 60.0 / n.powf(0.25) + 200.0 / d.powf(0.3) - 1.1)).exp());
+    let f = of("two-step").unwrap();
+    assert!((f["value"].as_f64().unwrap() - truth).abs() < 0.02, "{f} {truth}");
+    assert!(of("refused").unwrap()["reason"].as_str().unwrap().contains("needs 7 sizes"));
+}
+
+#[test]
+fn answers_of_one_class_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = "family,params,task,metric,item,score,chance,predicted\n".to_owned();
+    for (i, params) in ["10M", "30M", "100M", "300M", "1B"].iter().enumerate() {
+        for item in 0..200 {
+            let right = u32::from((item * 7 + i) % 10 < 5);
+            let answer = if item % 50 == 0 { "no" } else { "<b>yes</b>" };
+            let _ = writeln!(text, "f,{params},quiz,acc,{item},{right},0.5,{answer}");
+        }
+    }
+    fs::write(folder.path().join("s.csv"), text).unwrap();
+    let (found, _) = json(folder.path(), &["judge", "s.csv"]);
+    assert_eq!(found[0]["artefact"]["ruling"], "label bias", "{}", found[0]);
+    assert!(found[0]["artefact"]["evidence"].as_str().unwrap().contains("5 of 5 models"), "{}", found[0]);
+}
+
+#[test]
+fn a_fit_has_a_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = "params,tokens,loss\n".to_owned();
+    for i in 0..5 {
+        for j in 0..5 {
+            let (n, d) = (1e8 * 2f64.powi(i), 1e9 * 4f64.powi(j));
+            let noise = 1.0 + 0.002 * f64::from((7 * i + 3 * j) % 5 - 2);
+            let _ = writeln!(text, "{n},{d},{}", noise * (1.8 + 480.0 / n.powf(0.35) + 2100.0 / d.powf(0.37)));
+        }
+    }
+    fs::write(folder.path().join("r.csv"), text).unwrap();
+    for law in ["chinchilla", "kaplan", "envelope", "overtraining"] {
+        let page = format!("{law}.html");
+        let asked = ["fit", "r.csv", "--law", law, "--bootstrap", "20", "--page", &page];
+        let (_, code) = json(folder.path(), &asked);
+        assert_eq!(code, Some(0), "{law}");
+        let html = fs::read_to_string(folder.path().join(page)).unwrap();
+        assert!(html.contains("Data and law") && html.contains("25 runs"), "{law}");
+    }
+}

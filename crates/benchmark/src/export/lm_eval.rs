@@ -129,11 +129,9 @@ impl Run {
         self.versions.insert(name.clone(), Value::Null);
         self.shots.insert(name.clone(), json!(cell.shots));
         self.samples.insert(name.clone(), json!({"original": null, "effective": items}));
-        if cell.subtask.is_empty() {
-            self.subtasks.entry(name).or_insert_with(|| json!([]));
-        } else if let Some(members) = self.subtasks.entry(cell.task.clone()).or_insert_with(|| json!([])).as_array_mut()
-        {
-            members.push(json!(name));
+        if !cell.subtask.is_empty() {
+            let members = self.subtasks.entry(cell.task.clone()).or_insert_with(|| json!([]));
+            members.as_array_mut().expect("made as an array").push(json!(name));
         }
     }
 

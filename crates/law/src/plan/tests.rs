@@ -249,7 +249,9 @@ proptest! {
         let unique = free.tokens * 10f64.powf(share);
         let p = best(form, Known { flops: Some(flops), unique: Some(unique), ..known() });
         if share >= 0.0 {
-            prop_assert_eq!(p, free);
+            // The two losses are added up in a different order: equal to a last digit of a double.
+            prop_assert_eq!((p.flops, p.params, p.tokens), (free.flops, free.params, free.tokens));
+            prop_assert!((p.loss / free.loss - 1.0).abs() <= 4.0 * f64::EPSILON, "{} {}", p.loss, free.loss);
         } else {
             prop_assert!(p.loss > free.loss);
             let n = p.params * shift.exp();

@@ -1,7 +1,8 @@
 //! What is typed to judge, forecast and fit tables.
 
 use crate::{fit::LawName, plan::arguments::ParamsConvention};
-use clap::Args;
+use clap::{Args, ValueEnum};
+use saltus_atlas::Method;
 use std::path::PathBuf;
 
 /// How scores are read.
@@ -80,6 +81,9 @@ pub(crate) struct ForecastArguments {
     /// FLOPs of its training [default: 6 N D]
     #[arg(long, value_name = "C", value_parser = size)]
     pub(crate) to_flops: Option<f64>,
+    /// How: by the curves of the shapes, by the loss and a sigmoid of it, by a broken power law; several with commas
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "shape")]
+    pub(crate) method: Vec<ForecastMethod>,
     /// Write the forecasts to a file, with the date, so that they can be held against what comes
     #[arg(long, value_name = "FILE")]
     pub(crate) register: Option<PathBuf>,
@@ -107,6 +111,27 @@ pub(crate) struct ForecastArguments {
     /// No progress
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+/// How a score is foretold.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ForecastMethod {
+    /// The curves of the shapes, by their weights
+    Shape,
+    /// The loss by its law, then the score by a sigmoid of the loss
+    TwoStep,
+    /// A broken power law of the scale
+    Bnsl,
+}
+
+impl ForecastMethod {
+    pub(crate) fn method(self) -> Method {
+        match self {
+            ForecastMethod::Shape => Method::Shape,
+            ForecastMethod::TwoStep => Method::TwoStep,
+            ForecastMethod::Bnsl => Method::Broken,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Args)]
@@ -142,6 +167,9 @@ pub(crate) struct FitArguments {
     /// Which parameters the file counts
     #[arg(long, value_enum, default_value = "total")]
     pub(crate) params_convention: ParamsConvention,
+    /// Write a page: the data with the law, the residuals, the best sizes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) page: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

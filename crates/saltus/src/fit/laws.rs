@@ -1,7 +1,7 @@
 //! The laws of `saltus fit`, one by one, as they are shown.
 
 use super::{
-    ComparedShown, Covariance, ForecastShown, Influence, LawName, MinimumShown, Shown, parameters, refused,
+    ComparedShown, Covariance, Fitted, ForecastShown, Influence, LawName, MinimumShown, Shown, parameters, refused,
     runs::{Row, Runs},
 };
 use crate::{arguments::FitArguments, measured::Refused};
@@ -17,7 +17,7 @@ const INFLUENCE_ROWS: usize = 2000;
 const FOLDS: u64 = 5;
 
 /// Fits the law that was asked for.
-pub(crate) fn fit(runs: &Runs, arguments: &FitArguments) -> Result<Shown, Refused> {
+pub(crate) fn fit(runs: &Runs, arguments: &FitArguments) -> Result<Fitted, Refused> {
     match arguments.law {
         LawName::Chinchilla => chinchilla(runs, arguments),
         LawName::Kaplan => searched(kaplan_shape(runs)?, runs, arguments),
@@ -72,7 +72,7 @@ fn observations(rows: &[Row], arguments: &FitArguments) -> Result<Observations, 
     Observations::new(rows.iter().map(of_row).collect(), conventions).map_err(refused)
 }
 
-fn chinchilla(runs: &Runs, arguments: &FitArguments) -> Result<Shown, Refused> {
+fn chinchilla(runs: &Runs, arguments: &FitArguments) -> Result<Fitted, Refused> {
     let data = observations(&runs.rows, arguments)?;
     let fit = fit_size_tokens(&data, &settings(arguments)).map_err(refused)?;
     let mut shown = Shown::new("chinchilla", SizeTokenLaw::FORMULA, runs, arguments);
@@ -92,7 +92,15 @@ fn chinchilla(runs: &Runs, arguments: &FitArguments) -> Result<Shown, Refused> {
         .iter()
         .map(|row| forecast(row, row.params, fit.loss(Params(row.params), Tokens(row.tokens))))
         .collect();
-    Ok(shown)
+    let law = fit.law;
+    // N* = G (C/6)^a (arXiv 2203.15556, equation 4).
+    let a = law.params_exponent();
+    let g = (law.alpha * law.a / (law.beta * law.b)).powf(1.0 / (law.alpha + law.beta));
+    Ok(Fitted {
+        shown,
+        law: Some(Box::new(move |row| law.loss(Params(row.params), Tokens(row.tokens)))),
+        best_size: Some((g * 6f64.powf(-a), a)),
+    })
 }
 
 fn forecast(row: &Row, x: f64, i: saltus_law::Interval) -> ForecastShown {
@@ -147,7 +155,7 @@ fn run_of(row: &Row) -> Run {
     Run { params, tokens, unique, loss, cluster }
 }
 
-fn searched(shape: Shape, runs: &Runs, arguments: &FitArguments) -> Result<Shown, Refused> {
+fn searched(shape: Shape, runs: &Runs, arguments: &FitArguments) -> Result<Fitted, Refused> {
     let all: Vec<Run> = runs.rows.iter().map(run_of).collect();
     let found = search(shape, &all, arguments.delta, arguments.bootstrap, key(arguments)).map_err(refused)?;
     let mut shown = Shown::new(shape.name(), shape.formula(), runs, arguments);
@@ -162,7 +170,8 @@ fn searched(shape: Shape, runs: &Runs, arguments: &FitArguments) -> Result<Shown
     let foretell =
         |row: &Row| forecast(row, row.params, found.prediction(&run_of(row), key(arguments).child(&row.place)));
     shown.forecasts = runs.held_out.iter().map(foretell).collect();
-    Ok(shown)
+    let law = move |row: &Row| found.shape.loss(&found.values, &run_of(row));
+    Ok(Fitted { shown, law: Some(Box::new(law)), best_size: None })
 }
 
 /// How the best size goes with compute, where the law says so in closed form.
@@ -195,7 +204,7 @@ fn best_sizes(
     runs: &Runs,
     arguments: &FitArguments,
     bias: &str,
-) -> Result<Shown, Refused> {
+) -> Result<Fitted, Refused> {
     let mut shown = Shown::new(name, "N*(C) = k C^a, D*(C) = C / (6 N*)", runs, arguments);
     shown.residual_rms = None;
     shown.params.insert("k", found.coefficient.into());
@@ -216,11 +225,11 @@ fn best_sizes(
         })
         .collect();
     shown.warnings.push(bias.into());
-    Ok(shown)
+    Ok(Fitted { shown, law: None, best_size: Some((found.coefficient.value, found.exponent.value)) })
 }
 
 /// Fits what the columns allow and shows the law that foretells runs left out best, with the others behind it.
-fn auto(runs: &Runs, arguments: &FitArguments) -> Result<Shown, Refused> {
+fn auto(runs: &Runs, arguments: &FitArguments) -> Result<Fitted, Refused> {
     let mut shapes = vec![Shape::Kaplan, Shape::OverTrained];
     if runs.rows.iter().any(|row| row.unique < row.tokens) {
         shapes.push(Shape::DataConstrained);
@@ -252,7 +261,8 @@ fn auto(runs: &Runs, arguments: &FitArguments) -> Result<Shown, Refused> {
     let Some((best, name, least)) = errors.first().cloned() else {
         return Err(Refused("no law can be fitted: give runs of several sizes and several numbers of tokens".into()));
     };
-    let mut shown = fit(runs, &FitArguments { law: best, ..arguments.clone() })?;
+    let mut fitted = fit(runs, &FitArguments { law: best, ..arguments.clone() })?;
+    let shown = &mut fitted.shown;
     for (_, law, error) in &errors {
         let differences: Vec<f64> = error.iter().zip(&least).map(|(a, b)| a - b).collect();
         let (n, centre) = (differences.len() as f64, mean(&differences));
@@ -265,7 +275,7 @@ fn auto(runs: &Runs, arguments: &FitArguments) -> Result<Shown, Refused> {
         let warning = format!("{name} is not clearly better than {} on runs left out", second.law);
         shown.warnings.push(warning);
     }
-    Ok(shown)
+    Ok(fitted)
 }
 
 /// The errors on the runs of each fold, fitted on the others; whole runs are left out. In the order of the rows.
