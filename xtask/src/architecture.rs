@@ -23,6 +23,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("results", "file"),
     ("task", "file lm"),
     ("corpus", "task lm"),
+    ("lens", "compute lm record stats transformer"),
     ("train", "corpus transformer compute lm"),
     ("eval", "lm task record stats"),
     ("benchmark", "lm record task eval stats"),
@@ -30,12 +31,12 @@ const ROOMS: &[(&str, &str)] = &[
     ("law", "stats"),
     ("atlas", "results emergence law stats"),
     ("report", ""),
-    ("study", "lm record corpus transformer train task eval emergence law report stats"),
-    ("saltus", "atlas results emergence law study benchmark eval task record report checkpoint transformer lm"),
+    ("study", "lm record corpus transformer lens train task eval emergence law report stats"),
+    ("saltus", "lens atlas results emergence law study benchmark eval task record report checkpoint transformer lm"),
 ];
 
 /// Rooms that may not know the disk.
-const NO_DISK: &str = "random lm stats compute emergence law atlas";
+const NO_DISK: &str = "random lm stats compute emergence law atlas lens";
 
 /// Names that bring the disk into a room.
 const DISK: &[&str] = &["std::fs", "File::open", "File::create"];

@@ -10,6 +10,7 @@
 
 mod atomic;
 mod error;
+mod observations;
 mod part;
 mod rows;
 mod seal;
@@ -20,8 +21,9 @@ mod types;
 
 pub use atomic::{TEMPORARY_PREFIX, write_atomically};
 pub use error::Error;
+pub use observations::{read_observations, write_observations};
 pub use part::{Part, read_losses, read_records, write_losses, write_records};
-pub use types::{Candidate, Generated, LossPoint, ModelKey, Outcome, QuestionKey, Record, Role, Training};
+pub use types::{Candidate, Generated, LossPoint, ModelKey, Observation, Outcome, QuestionKey, Record, Role, Training};
 
 /// Version of the schema of records and losses; a change of any column's name, type or meaning raises it.
 pub const SCHEMA: u32 = 2;

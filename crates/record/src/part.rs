@@ -87,14 +87,14 @@ pub(crate) fn encode<R>(
     table::write(columns, rows, &metadata).map(seal::seal)
 }
 
-fn write(path: &Path, encoded: ParquetResult<Vec<u8>>) -> Result<(), Error> {
+pub(crate) fn write(path: &Path, encoded: ParquetResult<Vec<u8>>) -> Result<(), Error> {
     let refused = |e| Error::Io { action: "write", path: path.to_owned(), source: io::Error::other(e) };
     let bytes = encoded.map_err(refused)?;
     small_enough(path, bytes.len() as u64)?;
     write_atomically(path, |file| file.write_all(&bytes))
 }
 
-fn parse<R>(
+pub(crate) fn parse<R>(
     path: &Path,
     kind: &'static str,
     bytes: Vec<u8>,
@@ -119,7 +119,7 @@ fn parse<R>(
 }
 
 /// The content of an ordinary file; a folder or a device is no part.
-fn bytes_of(path: &Path, expected: &'static str) -> Result<Vec<u8>, Error> {
+pub(crate) fn bytes_of(path: &Path, expected: &'static str) -> Result<Vec<u8>, Error> {
     let refused = |source| Error::Io { action: "read", path: path.to_owned(), source };
     // Asked before opening: opening a named pipe waits for a writer.
     let found = path.metadata().map_err(refused)?;

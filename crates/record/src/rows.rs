@@ -57,7 +57,7 @@ pub(crate) fn consistent(record: &Record) -> std::result::Result<(), String> {
 }
 
 /// What has a model.
-trait OfModel {
+pub(crate) trait OfModel {
     fn model(&self) -> &ModelKey;
 }
 
@@ -77,12 +77,12 @@ fn training<R: OfModel>(row: &R) -> Option<&Training> {
     row.model().training.as_ref()
 }
 
-fn column<R>(name: &'static str, get: Get<R>) -> Column<R> {
+pub(crate) fn column<R>(name: &'static str, get: Get<R>) -> Column<R> {
     Column { name, get }
 }
 
 /// The columns that say which model was asked; any part begins with them.
-fn model_columns<R: OfModel>() -> Vec<Column<R>> {
+pub(crate) fn model_columns<R: OfModel>() -> Vec<Column<R>> {
     vec![
         column("model", Get::Text(|r| Some(&r.model().name))),
         column("model_width", Get::U32(|r| Some(r.model().width))),
@@ -191,17 +191,17 @@ columns!(TrainingColumns of Training {
 });
 
 /// The columns of models.
-struct Models {
+pub(crate) struct Models {
     models: ModelColumns,
     trainings: TrainingColumns,
 }
 
 impl Models {
-    fn read(table: &Table) -> Result<Self> {
+    pub(crate) fn read(table: &Table) -> Result<Self> {
         Ok(Self { models: ModelColumns::read(table)?, trainings: TrainingColumns::read(table)? })
     }
 
-    fn take(&mut self, row: usize) -> Result<ModelKey> {
+    pub(crate) fn take(&mut self, row: usize) -> Result<ModelKey> {
         let trained = self.trainings.ladder[row].is_some();
         let training = if trained { Some(self.trainings.take(row)?) } else { None };
         Ok(ModelKey { training, ..self.models.take(row)? })
@@ -310,6 +310,6 @@ pub(crate) fn decode_records(table: &Table) -> Result<Vec<Record>> {
 }
 
 /// Takes the value of a cell that may not be null.
-fn required<V>(column: &mut [Option<V>], row: usize) -> Result<V> {
+pub(crate) fn required<V>(column: &mut [Option<V>], row: usize) -> Result<V> {
     column[row].take().ok_or_else(|| ParquetError::General(format!("row {row} has a null where a value must be")))
 }

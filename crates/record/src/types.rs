@@ -177,3 +177,42 @@ pub struct LossPoint {
     /// Mean gradient norm before clipping since the point before.
     pub gradient_norm: f64,
 }
+
+/// One number read inside a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observation {
+    /// Which model.
+    pub model: ModelKey,
+    /// What was looked at: `knowledge`, `memories`, `heads`, `causal`.
+    pub look: String,
+    /// How: `logit-lens`, `tuned-lens`, `masked-head`, `restore-mlp` ...; empty where there is one way only.
+    pub method: String,
+    /// The part that the number is about: a relation, a removed token's place; empty: all together.
+    pub group: String,
+    /// What the number is, in the field's words: `p_at_1`, `agreement`, `induction` ...
+    pub metric: String,
+    /// Layer, from 1; 0 is the embedding; none: the whole model.
+    pub layer: Option<u32>,
+    /// Number of the head or hidden unit in its layer, from 0.
+    pub unit: Option<u32>,
+    /// Number of the item, where the number is about one.
+    pub item: Option<u32>,
+    /// The number.
+    pub value: f64,
+    /// Two-sided 95% interval, where there is one.
+    pub interval: Option<(f64, f64)>,
+    /// Items that it is a mean of; 1 for one item.
+    pub n: u64,
+    /// The same of a model that knows nothing, where that is known.
+    pub chance: Option<f64>,
+}
+
+impl Observation {
+    /// What is compared over models, in words: everything that says what the number is, but not which model.
+    pub fn task(&self) -> String {
+        let layer = self.layer.map(|layer| format!("layer {layer}"));
+        let unit = self.unit.map(|unit| format!("unit {unit}"));
+        let words = [Some(self.look.clone()), Some(self.method.clone()), Some(self.group.clone()), layer, unit];
+        words.into_iter().flatten().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    }
+}

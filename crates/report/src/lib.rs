@@ -15,6 +15,7 @@ mod figure;
 pub mod findings;
 pub mod fit;
 mod html;
+pub mod inside;
 mod page;
 mod section;
 mod words;

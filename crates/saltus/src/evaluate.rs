@@ -11,18 +11,15 @@ use crate::{
 use miette::{IntoDiagnostic, Result, miette};
 use saltus_benchmark::{Asked, Catalogue, Error, Event, Places, Planned, Protocol, Store};
 use saltus_eval::{Boundary, Cost, Overflow};
-use saltus_lm::{LanguageModel, Tokenizer};
+use saltus_lm::LanguageModel;
 use saltus_record::ModelKey;
 use saltus_task::ShotMode;
-use saltus_transformer::{LocalModel, Model};
+use saltus_transformer::LocalModel;
 use serde::Serialize;
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::Instant,
 };
 
@@ -93,33 +90,11 @@ pub(crate) fn run(arguments: &EvalArguments) -> Result<ExitCode> {
     pool.install(|| if arguments.dry_run { forecast(arguments, &asked) } else { evaluate(arguments, &asked) })
 }
 
-/// A model in files, with its key. It is called as its folder or file is, or by its name on the Hub.
-fn load(source: &str) -> Result<(LocalModel, ModelKey)> {
-    let checkpoint = Arc::new(models::open(source)?);
-    let tokenizer = checkpoint.tokenizer().into_diagnostic()?;
-    let model = Model::open(Arc::clone(&checkpoint)).into_diagnostic()?;
-    tokenizer.fits(model.config().vocabulary).into_diagnostic()?;
-    let path = Path::new(source);
-    let named = if path.is_dir() { path.file_name() } else { path.file_stem().filter(|_| path.is_file()) };
-    let config = model.config();
-    let key = ModelKey {
-        name: named.map_or_else(|| source.to_owned(), |name| name.to_string_lossy().into_owned()),
-        width: config.width as u32,
-        layers: config.layers as u32,
-        params_non_embedding: config.params_non_embedding(),
-        params_total: config.params_total(),
-        weights: checkpoint.identity(),
-        tokenizer: tokenizer.identity(),
-        training: None,
-    };
-    Ok((LocalModel::of(model, Arc::new(tokenizer), saltus_transformer::Overflow::TruncateLeft), key))
-}
-
 fn forecast(arguments: &EvalArguments, asked: &Asked<'_>) -> Result<ExitCode> {
     let store = if arguments.out.exists() { Some(Store::open(&arguments.out)?) } else { None };
     let mut forecasts = Vec::new();
     for source in &arguments.models {
-        let (model, key) = load(source)?;
+        let (model, key) = models::load(source)?;
         let planned = asked.plan(&key, store.as_ref())?;
         let cost = asked.cost(&model, &planned)?;
         forecasts.push(Forecast {
@@ -181,7 +156,7 @@ fn evaluate(arguments: &EvalArguments, asked: &Asked<'_>) -> Result<ExitCode> {
     let (mut headers, mut total, mut tokens_read) = (Vec::new(), Cost::default(), 0);
     let (mut cells_computed, mut seconds) = (0, 0.0);
     for source in &arguments.models {
-        let (model, key) = load(source)?;
+        let (model, key) = models::load(source)?;
         let planned = asked.plan(&key, Some(&store))?;
         cells_computed += planned.iter().filter(|cell| !cell.missing.is_empty()).count();
         let begun = Instant::now();

@@ -8,11 +8,12 @@ use indicatif::HumanBytes;
 use miette::{IntoDiagnostic, Result};
 use saltus_checkpoint::{Checkpoint, Description, FileTokenizer, Hub, resolve};
 use saltus_lm::{FillRequest, GenerateRequest, LanguageModel, Sampling, ScoreRequest, TokenId, Tokenizer};
+use saltus_record::ModelKey;
 use saltus_transformer::{
     Architecture, Cache, Config, LocalModel, Model, NormKind, Overflow, Positions, Residual, config_of,
 };
 use serde::Serialize;
-use std::{collections::BTreeMap, fmt::Write, io::IsTerminal, process::ExitCode, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write, io::IsTerminal, path::Path, process::ExitCode, sync::Arc};
 
 pub(crate) fn dispatch(command: &Models) -> Result<ExitCode> {
     match command {
@@ -40,6 +41,28 @@ pub(crate) fn open(source: &str) -> Result<Checkpoint> {
     let path = resolve(source, &Hub::from_environment(&progress)).into_diagnostic()?;
     bar.finish_and_clear();
     Checkpoint::open(&path).into_diagnostic()
+}
+
+/// A model in files, with its key. It is called as its folder or file is, or by its name on the Hub.
+pub(crate) fn load(source: &str) -> Result<(LocalModel, ModelKey)> {
+    let checkpoint = Arc::new(open(source)?);
+    let tokenizer = checkpoint.tokenizer().into_diagnostic()?;
+    let model = Model::open(Arc::clone(&checkpoint)).into_diagnostic()?;
+    tokenizer.fits(model.config().vocabulary).into_diagnostic()?;
+    let path = Path::new(source);
+    let named = if path.is_dir() { path.file_name() } else { path.file_stem().filter(|_| path.is_file()) };
+    let config = model.config();
+    let key = ModelKey {
+        name: named.map_or_else(|| source.to_owned(), |name| name.to_string_lossy().into_owned()),
+        width: config.width as u32,
+        layers: config.layers as u32,
+        params_non_embedding: config.params_non_embedding(),
+        params_total: config.params_total(),
+        weights: checkpoint.identity(),
+        tokenizer: tokenizer.identity(),
+        training: None,
+    };
+    Ok((LocalModel::of(model, Arc::new(tokenizer), Overflow::TruncateLeft), key))
 }
 
 /// What `saltus models show` says.

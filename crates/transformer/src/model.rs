@@ -83,10 +83,10 @@ pub(crate) struct Affine {
 
 /// Gain and bias of a norm; either may be empty.
 pub(crate) struct NormWeights {
-    kind: NormKind,
-    eps: f32,
-    gain: Vec<f32>,
-    bias: Vec<f32>,
+    pub(crate) kind: NormKind,
+    pub(crate) eps: f32,
+    pub(crate) gain: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
 }
 
 impl Model {
@@ -282,6 +282,11 @@ impl Matrix {
         self.pieces.iter().map(|piece| piece.bytes.len()).sum()
     }
 
+    /// How many there are.
+    pub(crate) fn rows(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.bytes.len() / piece.format.bytes(self.inputs)).sum()
+    }
+
     fn shape(&self, y: &[f32], columns: usize) -> Linear {
         Linear { outputs: y.len() / columns, inputs: self.inputs, positions: columns }
     }
@@ -303,6 +308,14 @@ impl Matrix {
 /// `y = W x + b` in the first `used` of `columns` columns, for maps that read the same x: their rows are shared between
 /// the threads all at once.
 pub(crate) fn apply_all(maps: &mut [(&Affine, &mut [f32])], (columns, used): (usize, usize), x: &[f32]) {
+    apply_matrices(maps, (columns, used), x);
+    for (map, y) in maps.iter_mut().filter(|(map, _)| !map.bias.is_empty()) {
+        add_bias(&map.bias, columns, y);
+    }
+}
+
+/// [`apply_all`] without the biases.
+fn apply_matrices(maps: &mut [(&Affine, &mut [f32])], (columns, used): (usize, usize), x: &[f32]) {
     let product = |(matrix, format, bytes, y): (&Matrix, Format, &[u8], &mut [f32])| {
         linear_stored(matrix.shape(y, columns), StoredRows { format, bytes }, used, x, y, Write::Set);
     };
@@ -328,15 +341,17 @@ pub(crate) fn apply_all(maps: &mut [(&Affine, &mut [f32])], (columns, used): (us
     } else {
         shares.into_par_iter().for_each(product);
     }
-    for (map, y) in maps.iter_mut().filter(|(map, _)| !map.bias.is_empty()) {
-        add_bias(&map.bias, columns, y);
-    }
 }
 
 impl Affine {
     /// [`apply_all`] of this map alone.
     pub(crate) fn apply(&self, columns: (usize, usize), x: &[f32], y: &mut [f32]) {
         apply_all(&mut [(self, y)], columns, x);
+    }
+
+    /// `y = W x`.
+    pub(crate) fn apply_linear(&self, columns: (usize, usize), x: &[f32], y: &mut [f32]) {
+        apply_matrices(&mut [(self, y)], columns, x);
     }
 
     /// All outputs in slabs of at most about `rows`: the piece each lies in, and which outputs.

@@ -5,6 +5,7 @@ use crate::{
     Architecture, Config, Error, Format, Mlp, Norm, NormKind, NormPlace, Piece, Source, Window,
     architecture::Head,
     config::{Tensor, tests::small},
+    inside::Reading,
     taps::NoTaps,
 };
 use rand::RngExt;
@@ -236,5 +237,85 @@ fn a_patch_from_another_text_makes_its_prediction_there_and_changes_nothing_befo
         );
         assert_eq!(ablated[..12], ours[..12], "{name}");
         assert!(ablated[12] != ours[12], "{name}");
+    }
+}
+
+/// One column of every site.
+#[derive(Default)]
+struct Last(BTreeMap<Site, Vec<f32>>);
+
+impl Taps for Last {
+    fn wants(&self, site: Site) -> bool {
+        !matches!(site, Site::AttentionPattern(_))
+    }
+    fn at(&mut self, site: Site, activations: Activations<'_>) {
+        let column = activations.spans[0].end - 1;
+        self.0.insert(site, activations.column(column));
+    }
+}
+
+#[test]
+fn a_logit_is_the_sum_of_what_was_written() {
+    for (name, config) in variants() {
+        let model = Model::new(config, &Chance).unwrap();
+        let text = tokens(9);
+        let mut last = Last::default();
+        let mut cache = Cache::new(&model.config, 2);
+        let mut sequence = cache.begin();
+        model.forward(&mut [chunk(&mut sequence, &text, 8..9)], &mut cache, &mut last).unwrap();
+        let at = |site: Site| last.0[&site].as_slice();
+        let near =
+            |a: f64, b: f64, what: &str| assert!((a - b).abs() < 2e-4 * b.abs().max(1.0), "{name} {what}: {a} {b}");
+        let stream = at(Site::FinalNormInput);
+        let Some(reading) = model.logit_reading(stream, 5) else {
+            assert_eq!(name, "bert");
+            continue;
+        };
+        let mut block = vec![0.0; stream.len() * BLOCK];
+        block.iter_mut().step_by(BLOCK).zip(stream).for_each(|(to, from)| *to = *from);
+        let said = f64::from(model.lens(&block, BLOCK)[5 * BLOCK]);
+        let cap = model.config.architecture.head.soft_cap;
+        let capped = |x: f64| cap.map_or(x, |cap| cap * (x / cap).tanh());
+        near(capped(reading.of(stream)), said, "logit");
+
+        let mut sum = reading.offset + reading.part(at(Site::ResidualBefore(0)));
+        for layer in 0..model.config.layers {
+            let part = Reading { offset: 0.0, ..reading.clone() };
+            for (parts, written) in [
+                (model.head_contributions(layer, at(Site::HeadOutput(layer)), &part), Site::AttentionOutput(layer)),
+                (model.unit_contributions(layer, at(Site::MlpHidden(layer)), &part), Site::MlpOutput(layer)),
+            ] {
+                let total = parts.inputs.iter().sum::<f64>() + parts.rest;
+                near(total, reading.part(at(written)), "parts");
+                sum += total;
+            }
+        }
+        near(capped(sum), said, "sum");
+    }
+}
+
+/// A vote is the rise of the logits when a little of the value is written, at a fixed norm.
+#[test]
+fn votes_are_directions_of_the_logits() {
+    for (name, config) in variants().into_iter().filter(|(name, _)| *name != "bert") {
+        let model = Model::new(config, &Chance).unwrap();
+        let (values, units) = (model.values(1, 3..7), 4);
+        let columns = values.len() / model.config.width;
+        let votes = model.votes(&values, columns);
+        let stream: Vec<f32> = (0..model.config.width).map(|i| (i as f32 * 1.7).sin()).collect();
+        for unit in 0..units {
+            let value: Vec<f32> = values.iter().skip(unit).step_by(columns).copied().collect();
+            let said = |token: u32| model.logit_reading(&stream, token).unwrap().part(&value);
+            let factor = said(0) / f64::from(votes[unit]);
+            assert!(factor > 0.0, "{name}");
+            for token in 1..11u32 {
+                let vote = factor * f64::from(votes[token as usize * columns + unit]);
+                assert!(
+                    (vote - said(token)).abs() < 1e-4 * said(token).abs().max(0.1),
+                    "{name}: {vote} {}",
+                    said(token)
+                );
+            }
+        }
     }
 }

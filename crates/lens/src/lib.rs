@@ -1,0 +1,15 @@
+//! Looking inside models: in which layer knowledge sits, how feed-forward memories choose the next word, what heads do,
+//! and which parts cause an answer.
+//!
+//! ```text
+//! model + token sequences ── read, with taps ──▶ activations ──▶ probes, memories, scores of heads ──▶ Observations
+//! ```
+//!
+//! Knows models and tokens; nothing of training them, of files, or of pages. A layer has its number from 1; 0 is the
+//! embedding. A rank is counted from 1.
+
+mod error;
+mod read;
+
+pub use error::Error;
+pub use read::read;

@@ -1,0 +1,211 @@
+//! What was found inside models, as the page shows it.
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that one look at one model found beside its numbers, which are observations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "look", rename_all = "kebab-case")]
+pub enum Detail {
+    /// Facts asked at every layer.
+    Knowledge(Knowledge),
+    /// Feed-forward memories.
+    Memories(MemoryBook),
+    /// One prediction taken apart.
+    Prompt(PromptPicture),
+    /// Scores of heads.
+    Heads(HeadScores),
+    /// What restoring or removing parts does to facts.
+    Causal(Causal),
+}
+
+/// Facts asked at every layer by one method.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Knowledge {
+    /// `logit-lens`, `tuned-lens`, `masked-head`.
+    pub method: String,
+    /// Every fact that was asked.
+    pub facts: Vec<Fact>,
+    /// Facts that could not be asked: the reason, and how many.
+    pub left_out: Vec<(String, u64)>,
+}
+
+/// One fact at every layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fact {
+    /// Its relation.
+    pub relation: String,
+    /// The text, up to the place that is asked.
+    pub text: String,
+    /// What should stand there.
+    pub object: String,
+    /// The object's rank at each layer, from 1; the first entry is that of layer 0.
+    pub ranks: Vec<u32>,
+    /// What the last layer says instead, or just so.
+    pub said: String,
+}
+
+/// A token with a number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Vote {
+    /// The token's text.
+    pub token: String,
+    /// Logit, probability or score.
+    pub score: f64,
+}
+
+/// Some of a model's feed-forward memories.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemoryBook {
+    /// Layers of the model.
+    pub layers: u32,
+    /// Hidden units in each.
+    pub units: u32,
+    /// How a coefficient is defined, in words.
+    pub definition: String,
+    /// The memories kept, by layer and unit.
+    pub memories: Vec<Memory>,
+}
+
+/// One hidden unit as a memory: what triggers its key, what its value votes for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// From 1.
+    pub layer: u32,
+    /// From 0.
+    pub unit: u32,
+    /// The prefixes with the greatest coefficients, greatest first.
+    pub triggers: Vec<Trigger>,
+    /// What the value votes for most.
+    pub top: Vec<Vote>,
+    /// What it votes against most: what a negative coefficient favours.
+    pub bottom: Vec<Vote>,
+    /// The value's first choice is the token that follows the first trigger.
+    pub agrees: bool,
+}
+
+/// A prefix that a key reacts to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trigger {
+    /// The coefficient.
+    pub coefficient: f64,
+    /// The prefix's last tokens.
+    pub tokens: Vec<String>,
+    /// The token that follows in the text.
+    pub next: Option<String>,
+}
+
+/// One prediction taken apart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PromptPicture {
+    /// The prompt's tokens.
+    pub tokens: Vec<String>,
+    /// The token that is explained.
+    pub target: String,
+    /// Its logit, of which everything below is a part.
+    pub logit: f64,
+    /// What is said, with probabilities.
+    pub said: Vec<Vote>,
+    /// What each layer says through the lens, from layer 0 on, with probabilities.
+    pub lens: Vec<Vec<Vote>>,
+    /// The parts that add up to the logit: name, layer (0: embedding) and amount.
+    pub parts: Vec<Part>,
+    /// The memories that contribute most, either way.
+    pub memories: Vec<PromptMemory>,
+    /// The heads that contribute most, either way.
+    pub heads: Vec<PromptHead>,
+    /// The definition of all this, in words.
+    pub definition: String,
+}
+
+/// What one place adds to the logit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// `embedding`, `attention`, `mlp`, `bias`.
+    pub name: String,
+    /// Layer, from 1; 0 for what stands before all.
+    pub layer: u32,
+    /// What it adds.
+    pub amount: f64,
+}
+
+/// A memory at work in one prediction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PromptMemory {
+    /// From 1.
+    pub layer: u32,
+    /// From 0.
+    pub unit: u32,
+    /// Its coefficient here.
+    pub coefficient: f64,
+    /// What it adds to the target's logit.
+    pub amount: f64,
+    /// What it votes for here: the top tokens of its value times the coefficient's sign.
+    pub votes: Vec<String>,
+}
+
+/// A head at work in one prediction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PromptHead {
+    /// From 1.
+    pub layer: u32,
+    /// From 0.
+    pub head: u32,
+    /// What it adds to the target's logit.
+    pub amount: f64,
+    /// Its attention from the last token to each token of the prompt.
+    pub attention: Vec<f64>,
+}
+
+/// Scores of every head.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeadScores {
+    /// What each score is, in words: (name, definition).
+    pub definitions: Vec<(String, String)>,
+    /// One for each head and score.
+    pub scores: Vec<HeadScore>,
+    /// Mean loss at each position of the texts, nats, from the first scored token on.
+    pub loss_by_position: Vec<f64>,
+}
+
+/// A head's score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeadScore {
+    /// From 1.
+    pub layer: u32,
+    /// From 0.
+    pub head: u32,
+    /// `previous_token`, `duplicate_token`, `induction`.
+    pub score: String,
+    /// In [0, 1].
+    pub value: f64,
+}
+
+/// Causal effects beside what a probe says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Causal {
+    /// How it was done, in words.
+    pub definition: String,
+    /// One for each kind of part, layer and place.
+    pub effects: Vec<Effect>,
+    /// Where probe and intervention differ, in sentences.
+    pub disagreements: Vec<String>,
+}
+
+/// What an intervention does to the right answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Effect {
+    /// `restore` or `remove`.
+    pub intervention: String,
+    /// `mlp`, `attention`, `residual`.
+    pub part: String,
+    /// Where in the text: `subject`, `last`.
+    pub place: String,
+    /// From 1.
+    pub layer: u32,
+    /// Mean change of the object's log-probability, nats.
+    pub effect: f64,
+    /// Lower end of its 95% interval.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
