@@ -30,6 +30,23 @@ pub enum Error {
         /// Layers that there are.
         layers: usize,
     },
+    /// A model that sees what follows has no prefixes.
+    #[error("the model sees both ways, and its memories have no prefixes as triggers: use a model that sees one way")]
+    BothWays,
+    /// Fewer sentences than triggers wanted.
+    #[error("{sentences} sentences for the top {top} triggers of each key, one a sentence: give more text or ask for fewer")]
+    FewSentences {
+        /// Sentences that there are.
+        sentences: usize,
+        /// Triggers wanted of each key.
+        top: usize,
+    },
+    /// Activations that are no numbers.
+    #[error("the activations of layer {layer} are no finite numbers: the weights are broken, fetch them again")]
+    NotFinite {
+        /// The layer, from 1.
+        layer: usize,
+    },
     /// Anything else.
     #[error("{0}")]
     Other(String),

@@ -9,6 +9,7 @@
 //! embedding. A rank is counted from 1.
 
 mod error;
+pub mod memories;
 mod read;
 
 pub use error::Error;

@@ -4,7 +4,7 @@ mod tables;
 
 pub(crate) use tables::{FitArguments, ForecastArguments, JudgeArguments, ScoreArguments};
 
-use crate::plan::arguments::PlanArguments;
+use crate::{look::Look, plan::arguments::PlanArguments};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -73,6 +73,9 @@ pub(crate) enum Command {
     /// Look at models in files: a folder, a GGUF or llama2.c file, or a name on the Hugging Face Hub
     #[command(subcommand)]
     Models(Models),
+    /// Look inside models
+    #[command(subcommand)]
+    Look(Look),
     /// Print shell completions
     Completions {
         /// The shell

@@ -3,11 +3,29 @@
 //! Every look at a model leaves two files in its folder, named by a key of all that determines them: the observations
 //! (`KEY.parquet`) and what the page shows beside them (`KEY.json`). What is there is not computed again.
 
-use clap::Args;
+mod memories;
+
+use clap::{Args, Subcommand};
 use miette::{IntoDiagnostic, Result};
 use saltus_record::Observation;
 use saltus_report::inside::Detail;
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// The looks.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Look {
+    /// Feed-forward memories: what triggers each key, what its value votes for, where predictions come from
+    Memories(memories::MemoriesArguments),
+}
+
+pub(crate) fn dispatch(look: &Look) -> Result<ExitCode> {
+    match look {
+        Look::Memories(arguments) => memories::run(arguments),
+    }
+}
 
 /// What every look is told.
 #[derive(Debug, Args)]

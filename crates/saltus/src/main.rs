@@ -7,6 +7,7 @@ mod export;
 mod fit;
 mod forecast;
 mod judge;
+mod look;
 mod measured;
 mod models;
 mod plan;
@@ -61,6 +62,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Forecast(arguments) => forecast::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Models(command) => models::dispatch(&command),
+        Command::Look(look) => look::dispatch(&look),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "saltus", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
