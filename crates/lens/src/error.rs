@@ -30,6 +30,9 @@ pub enum Error {
         /// Layers that there are.
         layers: usize,
     },
+    /// Logits or attention that are not finite.
+    #[error("the model says what is no number: its weights are damaged, or are read as another format than theirs")]
+    Unsound,
     /// Anything else.
     #[error("{0}")]
     Other(String),

@@ -9,7 +9,11 @@
 //! embedding. A rank is counted from 1.
 
 mod error;
+pub mod heads;
+mod mean;
+pub mod prompt;
 mod read;
 
 pub use error::Error;
+pub use mean::Mean;
 pub use read::read;
