@@ -47,6 +47,9 @@ pub enum Error {
         /// The layer, from 1.
         layer: usize,
     },
+    /// Logits or attention that are not finite.
+    #[error("the model says what is no number: its weights are damaged, or are read as another format than theirs")]
+    Unsound,
     /// Anything else.
     #[error("{0}")]
     Other(String),

@@ -9,8 +9,12 @@
 //! embedding. A rank is counted from 1.
 
 mod error;
+pub mod heads;
+mod mean;
 pub mod memories;
+pub mod prompt;
 mod read;
 
 pub use error::Error;
+pub use mean::Mean;
 pub use read::read;
