@@ -9,7 +9,10 @@
 //! embedding. A rank is counted from 1.
 
 mod error;
+pub mod knowledge;
+mod lens;
 mod read;
 
 pub use error::Error;
+pub use lens::{Frame, Lens, Start, Text, Training};
 pub use read::read;

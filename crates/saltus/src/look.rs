@@ -3,11 +3,29 @@
 //! Every look at a model leaves two files in its folder, named by a key of all that determines them: the observations
 //! (`KEY.parquet`) and what the page shows beside them (`KEY.json`). What is there is not computed again.
 
-use clap::Args;
+mod knowledge;
+
+use clap::{Args, Subcommand};
 use miette::{IntoDiagnostic, Result};
 use saltus_record::Observation;
 use saltus_report::inside::Detail;
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// What is looked for.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Look {
+    /// Ask facts behind every layer: where they are known, and what the last layer does not say
+    Knowledge(knowledge::KnowledgeArguments),
+}
+
+pub(crate) fn dispatch(command: &Look) -> Result<ExitCode> {
+    match command {
+        Look::Knowledge(arguments) => knowledge::run(arguments),
+    }
+}
 
 /// What every look is told.
 #[derive(Debug, Args)]
