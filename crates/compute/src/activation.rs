@@ -1,4 +1,5 @@
-//! The nonlinearities of MLPs, plain and gated (Shazeer, arXiv 2002.05202), other than the SwiGLU of the trained ladder.
+//! The nonlinearities of MLPs, plain and gated (Shazeer, arXiv 2002.05202), other than the SwiGLU of the trained ladder;
+//! the gradients of the plain ones.
 
 use crate::{
     mlp::sigmoid,
@@ -38,9 +39,29 @@ vectorized! {
 }
 
 vectorized! {
+    /// Gradient of [`activate`]: dy is replaced by that of x.
+    pub fn activate_backward<T>(simd, activation: Activation, x: &'a [T], dy: &'a mut [T]) {
+        for (x, dy) in T::lanes(simd, x).iter().zip(T::lanes_mut(simd, dy)) {
+            *dy = (slope(simd, activation, V::<S, T>::new(simd, *x)) * V::new(simd, *dy)).value;
+        }
+    }
+}
+
+vectorized! {
     /// `x = cap * tanh(x / cap)`, in place: Gemma 2's cap of logits (arXiv 2408.00118).
     pub fn soft_cap<T>(simd, x: &'a mut [T], cap: T) {
         cap_lanes(simd, x, cap);
+    }
+}
+
+vectorized! {
+    /// Gradient of [`soft_cap`], whose result was y: dy is replaced by that of x.
+    pub fn soft_cap_backward<T>(simd, y: &'a [T], cap: T, dy: &'a mut [T]) {
+        let (cap, one) = (V::<S, T>::splat(simd, cap), V::splat(simd, T::ONE));
+        for (y, dy) in T::lanes(simd, y).iter().zip(T::lanes_mut(simd, dy)) {
+            let share = V::new(simd, *y) / cap;
+            *dy = ((one - share * share) * V::new(simd, *dy)).value;
+        }
     }
 }
 
@@ -73,16 +94,51 @@ fn apply<S: Simd, T: Real>(simd: S, activation: Activation, x: V<S, T>) -> V<S, 
             x * sigmoid(simd, cubic * c(simd, 2.0 * (2.0 / std::f64::consts::PI).sqrt()))
         }
         Activation::Gelu => {
-            // Phi(-z) = erfc(z / sqrt 2) / 2, by Abramowitz & Stegun 7.1.26.
             let z = x.max(zero - x);
-            let scaled = z * c(simd, std::f64::consts::FRAC_1_SQRT_2);
-            let t = c::<S, T>(simd, 1.0) / scaled.fma(c(simd, 0.327_591_1), c(simd, 1.0));
-            let mut sum = c(simd, 1.061_405_429);
-            for k in [-1.453_152_027, 1.421_413_741, -0.284_496_736, 0.254_829_592] {
-                sum = sum.fma(t, c(simd, k));
-            }
-            let tail = sum * t * (zero - scaled * scaled).exp() * c(simd, 0.5);
-            x.max(zero) - z * tail
+            x.max(zero) - z * tail(simd, z).0
+        }
+    }
+}
+
+/// Phi(-z) = erfc(z / sqrt 2) / 2 for z >= 0, by Abramowitz & Stegun 7.1.26, and its slope.
+#[inline(always)]
+fn tail<S: Simd, T: Real>(simd: S, z: V<S, T>) -> (V<S, T>, V<S, T>) {
+    let (zero, p) = (V::zero(simd), 0.327_591_1);
+    let scaled = z * c(simd, std::f64::consts::FRAC_1_SQRT_2);
+    let t = c::<S, T>(simd, 1.0) / scaled.fma(c(simd, p), c(simd, 1.0));
+    let (mut sum, mut slope) = (c(simd, 1.061_405_429), V::zero(simd));
+    for k in [-1.453_152_027, 1.421_413_741, -0.284_496_736, 0.254_829_592] {
+        slope = slope.fma(t, sum);
+        sum = sum.fma(t, c(simd, k));
+    }
+    let bell = (zero - scaled * scaled).exp() * c(simd, 0.5);
+    let value = sum * t * bell;
+    // Of the polynomial sum * t in t, then of t = 1 / (1 + p z / sqrt 2), then of the bell.
+    let inner = slope.fma(t, sum) * (t * t * c(simd, -p * std::f64::consts::FRAC_1_SQRT_2));
+    (value, inner.fma(bell, zero - z * value))
+}
+
+/// The derivative of what [`apply`] computes; that of ReLU is 0 at 0.
+#[inline(always)]
+fn slope<S: Simd, T: Real>(simd: S, activation: Activation, x: V<S, T>) -> V<S, T> {
+    let (zero, one) = (V::zero(simd), c(simd, 1.0));
+    match activation {
+        Activation::Silu => {
+            let s = sigmoid(simd, x);
+            s * x.fma(one - s, one)
+        }
+        Activation::Relu => zero.where_at_most(x, zero, one),
+        Activation::GeluTanh => {
+            let (square, k) = (x * x, c(simd, 2.0 * (2.0 / std::f64::consts::PI).sqrt()));
+            let s = sigmoid(simd, square.fma(c(simd, 0.044_715), one) * x * k);
+            let inner = square.fma(c(simd, 3.0 * 0.044_715), one) * k;
+            s * (x * inner).fma(one - s, one)
+        }
+        Activation::Gelu => {
+            let z = x.max(zero - x);
+            let (tail, falling) = tail(simd, z);
+            let below = z.fma(falling, tail);
+            below.where_at_most(x, zero, one - below)
         }
     }
 }
@@ -90,6 +146,31 @@ fn apply<S: Simd, T: Real>(simd: S, activation: Activation, x: V<S, T>) -> V<S, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::{assert_gradient, numbers};
+
+    #[test]
+    fn gradients_are_those_of_finite_differences() {
+        let (x, dy) = (numbers(1, 2 * crate::BLOCK), numbers(2, 2 * crate::BLOCK));
+        let x: Vec<f64> = x.iter().map(|x| 4.0 * x).collect();
+        let sum = |y: &[f64]| y.iter().zip(&dy).map(|(y, dy)| y * dy).sum::<f64>();
+        for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Relu, Activation::Silu] {
+            let mut dx = dy.clone();
+            activate_backward(activation, &x, &mut dx);
+            assert_gradient(&x, &dx, |x| {
+                let mut y = vec![0.0; x.len()];
+                activate(activation, x, &mut y);
+                sum(&y)
+            });
+        }
+        let capped = |x: &[f64]| {
+            let mut y = x.to_vec();
+            soft_cap(&mut y, 3.0);
+            y
+        };
+        let mut dx = dy.clone();
+        soft_cap_backward(&capped(&x), 3.0, &mut dx);
+        assert_gradient(&x, &dx, |x| sum(&capped(x)));
+    }
 
     /// Values of the definitions, made with Python's `math.erf` and `math.tanh`.
     #[test]

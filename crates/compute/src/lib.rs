@@ -30,14 +30,14 @@ mod rope;
 mod stored;
 mod transpose;
 
-pub use activation::{Activation, activate, activate_gated, soft_cap};
+pub use activation::{Activation, activate, activate_backward, activate_gated, soft_cap, soft_cap_backward};
 pub use attention::{
     Attended, Attention, AttentionGradient, Heads, PAGE, Pages, Reader, SECOND_POOL, Segment, Softmax, Weighing,
     attention, attention_backward, attention_paged, value_stride,
 };
 pub use embedding::{embed, embed_backward, gather, scatter_add};
-pub use layer_norm::{add_bias, layer_norm};
-pub use loss::{Prediction, Readout, cross_entropy, readout};
+pub use layer_norm::{LayerNormed, add_bias, layer_norm, layer_norm_backward};
+pub use loss::{Prediction, Readout, cross_entropy, divergence, readout, softmax};
 pub use matmul::{Linear, Write, linear, linear_backward_input, linear_backward_weight};
 pub use mlp::{swiglu, swiglu_backward};
 pub use norm::{Normed, rms_norm, rms_norm_again, rms_norm_backward};

@@ -1,4 +1,4 @@
-//! Cross-entropy over scored positions with its gradient, and what a model says about given tokens.
+//! Cross-entropy over scored positions and divergence from given distributions, with their gradients, and what a model says about given tokens.
 
 use crate::{
     IGNORE,
@@ -60,6 +60,46 @@ vectorized! {
             logits[*target as usize * positions + t] += -scale;
         }
         (nats, right.len() as u64)
+    }
+}
+
+vectorized! {
+    /// Logits `[vocabulary, positions]` become probabilities.
+    pub fn softmax<T>(simd, logits: &'a mut [T], positions: usize) {
+        let (_, sum) = exponentials(simd, logits, positions);
+        for row in logits.chunks_exact_mut(positions) {
+            for (x, sum) in T::lanes_mut(simd, row).iter_mut().zip(T::lanes(simd, &sum)) {
+                *x = (V::<S, T>::new(simd, *x) / V::new(simd, *sum)).value;
+            }
+        }
+    }
+}
+
+vectorized! {
+    /// Kullback-Leibler divergence KL(p || softmax(logits)) in nats at each position, p and logits `[vocabulary,
+    /// positions]`; the logits are replaced by the gradient of `weights[position]` times it.
+    pub fn divergence<T>(simd, p: &'a [T], logits: &'a mut [T], weights: &'a [T]) -> Vec<f64> {
+        let positions = weights.len();
+        // sum_v p log p - sum_v p (logit - log sum exp)
+        let mut nats = vec![0.0; positions];
+        for (p, logits) in p.chunks_exact(positions).zip(logits.chunks_exact(positions)) {
+            for ((nats, p), logit) in nats.iter_mut().zip(p).zip(logits) {
+                let p = p.to_f64();
+                *nats += if p > 0.0 { p * (p.ln() - logit.to_f64()) } else { 0.0 };
+            }
+        }
+        let (max, sum) = exponentials(simd, logits, positions);
+        for (nats, (max, sum)) in nats.iter_mut().zip(max.iter().zip(&sum)) {
+            *nats += max.to_f64() + sum.to_f64().ln();
+        }
+        for (p, row) in p.chunks_exact(positions).zip(logits.chunks_exact_mut(positions)) {
+            let lanes = T::lanes(simd, p).iter().zip(T::lanes(simd, &sum).iter().zip(T::lanes(simd, weights)));
+            for (x, (p, (sum, weight))) in T::lanes_mut(simd, row).iter_mut().zip(lanes) {
+                let q = V::<S, T>::new(simd, *x) / V::new(simd, *sum);
+                *x = ((q - V::new(simd, *p)) * V::new(simd, *weight)).value;
+            }
+        }
+        nats
     }
 }
 
@@ -185,6 +225,23 @@ mod tests {
         assert_eq!(scored, targets.iter().filter(|t| **t != IGNORE).count() as u64);
         assert!(nats > 0.0);
         assert_gradient(&logits, &gradient, |x| 0.3 * cross_entropy(&mut x.to_vec(), &targets, 1.0).0);
+    }
+
+    #[test]
+    fn divergence_is_zero_only_from_itself_and_has_its_gradient() {
+        let (logits, mut p, weights) = (numbers(1, 7 * BLOCK), numbers(2, 7 * BLOCK), numbers(3, BLOCK));
+        softmax(&mut p, BLOCK);
+        let sums: Vec<f64> = (0..BLOCK).map(|t| p.iter().skip(t).step_by(BLOCK).sum()).collect();
+        assert_close(&sums, &[1.0; BLOCK], 1e-12);
+        let mut gradient = logits.clone();
+        let nats = divergence(&p, &mut gradient, &weights);
+        assert!(nats.iter().all(|nats| *nats > 0.0), "{nats:?}");
+        assert_gradient(&logits, &gradient, |x| {
+            divergence(&p, &mut x.to_vec(), &weights).iter().zip(&weights).map(|(nats, w)| nats * w).sum()
+        });
+        let mut own: Vec<f64> = p.iter().map(|p| p.ln() + 3.0).collect();
+        assert_close(&divergence(&p, &mut own, &weights), &[0.0; BLOCK], 1e-12);
+        assert_close(&own, &vec![0.0; own.len()], 1e-12);
     }
 
     /// Read in slabs of three rows.

@@ -10,11 +10,14 @@
 
 mod error;
 pub mod heads;
+pub mod knowledge;
+mod lens;
 mod mean;
 pub mod memories;
 pub mod prompt;
 mod read;
 
 pub use error::Error;
+pub use lens::{Frame, Lens, Start, Text, Training};
 pub use mean::Mean;
 pub use read::read;

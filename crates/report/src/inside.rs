@@ -21,8 +21,10 @@ pub enum Detail {
 /// Facts asked at every layer by one method.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Knowledge {
-    /// `logit-lens`, `tuned-lens`, `masked-head`.
+    /// `logit-lens`, `tuned-lens`, `masked-head`, `next-token-head`.
     pub method: String,
+    /// The layers at which they were asked, ascending, 0 being the embedding.
+    pub layers: Vec<u32>,
     /// Every fact that was asked.
     pub facts: Vec<Fact>,
     /// Facts that could not be asked: the reason, and how many.
@@ -38,7 +40,7 @@ pub struct Fact {
     pub text: String,
     /// What should stand there.
     pub object: String,
-    /// The object's rank at each layer, from 1; the first entry is that of layer 0.
+    /// The object's rank, from 1, at each of [`Knowledge::layers`].
     pub ranks: Vec<u32>,
     /// What the last layer says instead, or just so.
     pub said: String,

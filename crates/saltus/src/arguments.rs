@@ -70,6 +70,9 @@ pub(crate) enum Command {
     Forecast(ForecastArguments),
     /// Turn a budget into parameters, tokens and loss by published laws and your own fit
     Plan(PlanArguments),
+    /// Look inside models: where knowledge sits
+    #[command(subcommand)]
+    Look(Look),
     /// Look at models in files: a folder, a GGUF or llama2.c file, or a name on the Hugging Face Hub
     #[command(subcommand)]
     Models(Models),

@@ -3,6 +3,7 @@
 //! Every look at a model leaves two files in its folder, named by a key of all that determines them: the observations
 //! (`KEY.parquet`) and what the page shows beside them (`KEY.json`). What is there is not computed again.
 
+mod knowledge;
 mod memories;
 
 use clap::{Args, Subcommand};
@@ -14,15 +15,18 @@ use std::{
     process::ExitCode,
 };
 
-/// The looks.
+/// What is looked for.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Look {
+    /// Ask facts behind every layer: where they are known, and what the last layer does not say
+    Knowledge(knowledge::KnowledgeArguments),
     /// Feed-forward memories: what triggers each key, what its value votes for, where predictions come from
     Memories(memories::MemoriesArguments),
 }
 
 pub(crate) fn dispatch(look: &Look) -> Result<ExitCode> {
     match look {
+        Look::Knowledge(arguments) => knowledge::run(arguments),
         Look::Memories(arguments) => memories::run(arguments),
     }
 }

@@ -61,6 +61,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Fit(arguments) => fit::run(&arguments),
         Command::Forecast(arguments) => forecast::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
+        Command::Look(command) => look::dispatch(&command),
         Command::Models(command) => models::dispatch(&command),
         Command::Look(look) => look::dispatch(&look),
         Command::Completions { shell } => {

@@ -45,6 +45,12 @@ pub(crate) fn open(source: &str) -> Result<Checkpoint> {
 
 /// A model in files, with its key. It is called as its folder or file is, or by its name on the Hub.
 pub(crate) fn load(source: &str) -> Result<(LocalModel, ModelKey)> {
+    let (model, tokenizer, key) = parts(source)?;
+    Ok((LocalModel::of(model, Arc::new(tokenizer), Overflow::TruncateLeft), key))
+}
+
+/// [`load`], in parts: the model, the tokenizer of its files, its key.
+pub(crate) fn parts(source: &str) -> Result<(Model, FileTokenizer, ModelKey)> {
     let checkpoint = Arc::new(open(source)?);
     let tokenizer = checkpoint.tokenizer().into_diagnostic()?;
     let model = Model::open(Arc::clone(&checkpoint)).into_diagnostic()?;
@@ -62,7 +68,7 @@ pub(crate) fn load(source: &str) -> Result<(LocalModel, ModelKey)> {
         tokenizer: tokenizer.identity(),
         training: None,
     };
-    Ok((LocalModel::of(model, Arc::new(tokenizer), Overflow::TruncateLeft), key))
+    Ok((model, tokenizer, key))
 }
 
 /// What `saltus models show` says.

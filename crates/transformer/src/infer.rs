@@ -460,7 +460,7 @@ fn activate_all(mlp: Mlp, before: &[f32], hidden: &mut [f32]) {
     });
 }
 
-fn compute_activation(activation: Activation) -> saltus_compute::Activation {
+pub(crate) fn compute_activation(activation: Activation) -> saltus_compute::Activation {
     match activation {
         Activation::Silu => saltus_compute::Activation::Silu,
         Activation::Gelu => saltus_compute::Activation::Gelu,

@@ -21,6 +21,7 @@ mod model;
 mod plan;
 mod score;
 mod taps;
+mod unembedding;
 mod weights;
 
 pub use architecture::{
@@ -38,4 +39,5 @@ pub use local::{LocalModel, Overflow};
 pub use model::{Model, Piece, Source};
 pub use saltus_compute::{BLOCK, Format, IGNORE, Pairing};
 pub use taps::{Activations, NoTaps, Site, Taps};
+pub use unembedding::{PlainNorm, Transform, Unembedding};
 pub use weights::Weights;

@@ -282,6 +282,11 @@ impl Matrix {
         self.pieces.iter().map(|piece| piece.bytes.len()).sum()
     }
 
+    /// Columns.
+    pub(crate) fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     /// How many there are.
     pub(crate) fn rows(&self) -> usize {
         self.pieces.iter().map(|piece| piece.bytes.len() / piece.format.bytes(self.inputs)).sum()
