@@ -5,12 +5,15 @@
 //! run one activation is replaced by nothing (or by its mean over the questions); the effect is what that changes. A part
 //! whose work others do too is needed by nobody: its removal shows nothing, its restoring does.
 
-use crate::{Captured, Error, Patch, Patched, prompt, read::fits};
+use crate::{
+    Captured, Error, Patch, Patched, prompt,
+    read::{fits, read},
+};
 use rand::{RngExt, seq::SliceRandom};
 use saltus_lm::TokenId;
 use saltus_random::Key;
 use saltus_stats::normal_quantile;
-use saltus_transformer::{Model, Site};
+use saltus_transformer::{BLOCK, Model, NoTaps, Site};
 use std::{ops::Range, sync::Arc};
 
 mod found;
@@ -152,6 +155,24 @@ pub fn trace(
         ));
     }
     Ok(found::gather(cases, &kinds, traces, left_out))
+}
+
+/// The rank of each question's object, from 1 (equals share the worst of their ranks): who traces facts traces those that
+/// the model knows.
+///
+/// # Errors
+/// As [`trace`].
+pub fn ranks(model: &Model, cases: &[Case]) -> Result<Vec<u32>, Error> {
+    let rank = |case: &Case| {
+        let hidden = read(model, &[(&case.tokens, case.second)], &mut NoTaps)?;
+        fits(model.config(), &[case.target])?;
+        let logits: Vec<f32> = model.logits(&hidden, case.at..case.at + 1).into_iter().step_by(BLOCK).collect();
+        match logits.iter().all(|x| x.is_finite()) {
+            true => Ok(prompt::rank(&logits, case.target)),
+            false => Err(Error::Unsound),
+        }
+    };
+    cases.iter().map(rank).collect()
 }
 
 fn check(model: &Model, cases: &[Case], options: &Options) -> Result<(), Error> {

@@ -9,6 +9,7 @@ use saltus_lm::TokenId;
 use saltus_transformer::{Activations, BLOCK, Model, NormPlace, Reading, Site, Taps};
 use std::collections::BTreeMap;
 
+mod observations;
 mod parts;
 
 pub use parts::{Head, Memory, Part, PartKind};
@@ -52,6 +53,8 @@ pub struct Lens {
     pub said: Vec<(TokenId, f64)>,
     /// Rank of the target, from 1; equals share the worst of their ranks.
     pub rank: u32,
+    /// Logit of the target, within the soft cap, if there is one.
+    pub logit: f64,
     /// Natural-log probability of the target.
     pub logprob: f64,
 }
@@ -165,8 +168,8 @@ pub(crate) fn rank(logits: &[f32], token: TokenId) -> u32 {
 }
 
 fn lens(logits: &[f32], target: TokenId, top: usize) -> Lens {
-    let logprob = f64::from(logits[target as usize]) - log_sum_exp(logits);
-    Lens { said: ranked(logits, top), rank: rank(logits, target), logprob }
+    let logit = f64::from(logits[target as usize]);
+    Lens { said: ranked(logits, top), rank: rank(logits, target), logit, logprob: logit - log_sum_exp(logits) }
 }
 
 fn log_sum_exp(logits: &[f32]) -> f64 {

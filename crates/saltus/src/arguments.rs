@@ -4,7 +4,7 @@ mod tables;
 
 pub(crate) use tables::{FitArguments, ForecastArguments, JudgeArguments, ScoreArguments};
 
-use crate::plan::arguments::PlanArguments;
+use crate::{look::Look, plan::arguments::PlanArguments};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -70,6 +70,9 @@ pub(crate) enum Command {
     Forecast(ForecastArguments),
     /// Turn a budget into parameters, tokens and loss by published laws and your own fit
     Plan(PlanArguments),
+    /// Look inside models: how a prediction is made, what heads do, which parts cause an answer
+    #[command(subcommand)]
+    Look(Look),
     /// Look at models in files: a folder, a GGUF or llama2.c file, or a name on the Hugging Face Hub
     #[command(subcommand)]
     Models(Models),

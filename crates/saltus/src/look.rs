@@ -3,11 +3,39 @@
 //! Every look at a model leaves two files in its folder, named by a key of all that determines them: the observations
 //! (`KEY.parquet`) and what the page shows beside them (`KEY.json`). What is there is not computed again.
 
-use clap::Args;
+mod causal;
+mod each;
+mod heads;
+mod paint;
+mod prompt;
+
+use clap::{Args, Subcommand};
 use miette::{IntoDiagnostic, Result};
 use saltus_record::Observation;
 use saltus_report::inside::Detail;
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// What is looked for.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Look {
+    /// Take one prediction apart: what each layer says, which memories and heads make the next word
+    Prompt(prompt::PromptArguments),
+    /// Score every head as a previous-token, duplicate-token and induction head, and say what context is worth
+    Heads(heads::HeadsArguments),
+    /// Restore and remove parts of a model where it is asked for facts: which of them make the answer
+    Causal(causal::CausalArguments),
+}
+
+pub(crate) fn dispatch(command: &Look) -> Result<ExitCode> {
+    match command {
+        Look::Prompt(arguments) => prompt::run(arguments),
+        Look::Heads(arguments) => heads::run(arguments),
+        Look::Causal(arguments) => causal::run(arguments),
+    }
+}
 
 /// What every look is told.
 #[derive(Debug, Args)]

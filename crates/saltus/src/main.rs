@@ -7,6 +7,7 @@ mod export;
 mod fit;
 mod forecast;
 mod judge;
+mod look;
 mod measured;
 mod models;
 mod plan;
@@ -60,6 +61,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Fit(arguments) => fit::run(&arguments),
         Command::Forecast(arguments) => forecast::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
+        Command::Look(command) => look::dispatch(&command),
         Command::Models(command) => models::dispatch(&command),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "saltus", &mut std::io::stdout());

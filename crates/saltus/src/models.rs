@@ -45,6 +45,12 @@ pub(crate) fn open(source: &str) -> Result<Checkpoint> {
 
 /// A model in files, with its key. It is called as its folder or file is, or by its name on the Hub.
 pub(crate) fn load(source: &str) -> Result<(LocalModel, ModelKey)> {
+    let (model, tokenizer, key) = parts(source)?;
+    Ok((LocalModel::of(model, Arc::new(tokenizer), Overflow::TruncateLeft), key))
+}
+
+/// [`load`], in parts: the model, the tokenizer of its files, its key.
+pub(crate) fn parts(source: &str) -> Result<(Model, FileTokenizer, ModelKey)> {
     let checkpoint = Arc::new(open(source)?);
     let tokenizer = checkpoint.tokenizer().into_diagnostic()?;
     let model = Model::open(Arc::clone(&checkpoint)).into_diagnostic()?;
@@ -62,7 +68,7 @@ pub(crate) fn load(source: &str) -> Result<(LocalModel, ModelKey)> {
         tokenizer: tokenizer.identity(),
         training: None,
     };
-    Ok((LocalModel::of(model, Arc::new(tokenizer), Overflow::TruncateLeft), key))
+    Ok((model, tokenizer, key))
 }
 
 /// What `saltus models show` says.
@@ -303,7 +309,7 @@ fn fill(arguments: &AskArguments, model: Model, tokenizer: FileTokenizer) -> Res
 
 /// The text with `[MASK]` and `[SEP]` as the tokens of these names, between the marks that the model expects; every gap
 /// is a target. Also the mask.
-fn with_gaps(text: &str, tokenizer: &FileTokenizer) -> Result<(FillRequest, TokenId)> {
+pub(crate) fn with_gaps(text: &str, tokenizer: &FileTokenizer) -> Result<(FillRequest, TokenId)> {
     let special = |name: &str| {
         let problem = || format!("{} has no token {name}", tokenizer.path().display());
         tokenizer.special(name).ok_or_else(|| miette::miette!(help = "use a model of BERT's kind", "{}", problem()))

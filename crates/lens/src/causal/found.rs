@@ -1,7 +1,7 @@
 //! What all questions together tell: effects with intervals, where they peak, and how the lens disagrees.
 
 use super::{Case, Component, Intervention, Kind, Place, Trace};
-use crate::Mean;
+use crate::{Mean, mean::UNIT};
 use std::collections::BTreeSet;
 
 /// The effect of one intervention on the object's log-probability, in nats: above 0 where it makes the object likelier.
@@ -55,6 +55,8 @@ pub struct Traced {
     pub effects: Vec<Effect>,
     /// The first layer behind which the lens has the object at rank 1, over the questions where it ever has.
     pub lens_layer: Option<Mean>,
+    /// The share of questions whose object has rank 1 through the lens, behind each layer from layer 0 on.
+    pub lens_share: Vec<Mean>,
     /// Restored parts by layer: MLPs at the subject, attention at the last token.
     pub peaks: Vec<Peak>,
     /// Numbers of the questions that were traced.
@@ -82,14 +84,24 @@ pub(super) fn gather(cases: &[Case], kinds: &[Kind], traces: Vec<(usize, Trace)>
         .filter_map(|of| peak(of, &effects, &fell, (&first, &clusters)))
         .collect();
     let lens_layer = mean_of_known(&first.iter().map(|layer| layer.map(f64::from)).collect::<Vec<_>>(), &clusters);
+    let layers = traces.first().map_or(0, |(_, trace)| trace.probe.ranks.len());
+    let known = |layer: usize| {
+        let hits: Vec<f64> = traces.iter().map(|(_, t)| f64::from(u8::from(t.probe.ranks[layer] == 1))).collect();
+        clustered(&hits, &clusters, UNIT)
+    };
+    let lens_share = (0..layers).map(known).collect();
     let (traced, probes) = traces.into_iter().map(|(number, trace)| (number, trace.probe)).unzip();
-    Traced { clean, corrupted, lost, effects, lens_layer, peaks, traced, probes, left_out }
+    Traced { clean, corrupted, lost, effects, lens_layer, lens_share, peaks, traced, probes, left_out }
+}
+
+fn mean(values: &[f64], clusters: &[u32]) -> Mean {
+    clustered(values, clusters, None)
 }
 
 /// In clusters, if there are several: one cluster shows no spread.
-fn mean(values: &[f64], clusters: &[u32]) -> Mean {
+fn clustered(values: &[f64], clusters: &[u32], range: Option<(f64, f64)>) -> Mean {
     let several = clusters.iter().collect::<BTreeSet<_>>().len() > 1;
-    Mean::of(values, several.then_some(clusters), None)
+    Mean::of(values, several.then_some(clusters), range)
 }
 
 fn mean_of_known(values: &[Option<f64>], clusters: &[u32]) -> Option<Mean> {

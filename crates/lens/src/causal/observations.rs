@@ -46,13 +46,18 @@ impl Place {
 const NEEDED: f64 = 0.25;
 
 impl Traced {
-    /// `clean_logprob`, `corrupted_logprob`, `lost`, `lens_layer`; for each `method` (`restore-mlp` ...) and `group` (the
+    /// `clean_logprob`, `corrupted_logprob`, `lost`, `lens_layer`; by layer `lens_p_at_1`; for each `method` (`restore-mlp` ...) and `group` (the
     /// place) `effect` by layer, without a layer that of all layers at once, and `effect_of_item` for each question;
     /// `peak_layer` and `lens_later`.
     pub fn observations(&self, model: &ModelKey) -> Vec<Observation> {
         let whole = [("clean_logprob", self.clean), ("corrupted_logprob", self.corrupted), ("lost", self.lost)];
         let mut all: Vec<Observation> = whole.map(|(metric, mean)| observation(model, metric, mean)).to_vec();
         all.extend(self.lens_layer.map(|mean| observation(model, "lens_layer", mean)));
+        all.extend(
+            (0..)
+                .zip(&self.lens_share)
+                .map(|(layer, share)| Observation { layer: Some(layer), ..observation(model, "lens_p_at_1", *share) }),
+        );
         for effect in &self.effects {
             let Kind { intervention, component, place, layer } = effect.kind;
             let method = format!("{}-{}", intervention.name(), component.name());
