@@ -9,6 +9,7 @@ use saltus_lm::TokenId;
 use saltus_transformer::{Activations, BLOCK, Model, NormPlace, Reading, Site, Taps};
 use std::collections::BTreeMap;
 
+mod observations;
 mod parts;
 
 pub use parts::{Head, Memory, Part, PartKind};
@@ -50,8 +51,10 @@ pub struct Prediction {
 pub struct Lens {
     /// Most probable first.
     pub said: Vec<(TokenId, f64)>,
-    /// Rank of the target, from 1; equals share the better one.
+    /// Rank of the target, from 1; equals share the worst of their ranks.
     pub rank: u32,
+    /// Logit of the target, within the soft cap, if there is one.
+    pub logit: f64,
     /// Natural-log probability of the target.
     pub logprob: f64,
 }
@@ -84,7 +87,8 @@ pub fn take_apart(model: &Model, tokens: &[TokenId], options: &Options) -> Resul
     }
     let mut seen = Seen { heads: config.heads, at: options.at, columns: BTreeMap::new(), attention: Vec::new() };
     read(model, &[(tokens, options.second)], &mut seen)?;
-    let mut logits = lens_logits(model, &seen);
+    let sites = std::iter::once(Site::ResidualBefore(0)).chain((0..config.layers).map(Site::ResidualAfter));
+    let mut logits = through_lens(model, &sites.map(|site| seen.at(site)).collect::<Vec<_>>());
     let last = logits.pop().filter(|last| last.iter().all(|x| x.is_finite())).ok_or(Error::Unsound)?;
     let said = ranked(&last, options.top.max(1));
     let target = options.target.unwrap_or(said[0].0);
@@ -144,25 +148,28 @@ impl Taps for Seen {
     }
 }
 
-/// Logits through the lens behind the embedding and behind each layer.
-fn lens_logits(model: &Model, seen: &Seen) -> Vec<Vec<f32>> {
-    let (layers, width) = (model.config().layers, model.config().width);
-    let columns = (layers + 1).next_multiple_of(BLOCK);
-    let mut streams = vec![0.0; width * columns];
-    let sites = std::iter::once(Site::ResidualBefore(0)).chain((0..layers).map(Site::ResidualAfter));
-    for (number, site) in sites.enumerate() {
-        for (to, from) in streams[number..].iter_mut().step_by(columns).zip(seen.at(site)) {
+/// For each of `streams`, all of one text's layers say, the logits that the lens sees in it.
+pub(crate) fn through_lens(model: &Model, streams: &[&[f32]]) -> Vec<Vec<f32>> {
+    let columns = streams.len().next_multiple_of(BLOCK);
+    let mut side_by_side = vec![0.0; model.config().width * columns];
+    for (number, stream) in streams.iter().enumerate() {
+        for (to, from) in side_by_side[number..].iter_mut().step_by(columns).zip(*stream) {
             *to = *from;
         }
     }
-    let logits = model.lens(&streams, columns);
-    (0..=layers).map(|layer| logits.iter().skip(layer).step_by(columns).copied().collect()).collect()
+    let logits = model.lens(&side_by_side, columns);
+    (0..streams.len()).map(|number| logits.iter().skip(number).step_by(columns).copied().collect()).collect()
+}
+
+/// Rank of a token, from 1. Equals share the worst of their ranks: where nothing is said, nothing is known.
+pub(crate) fn rank(logits: &[f32], token: TokenId) -> u32 {
+    let own = logits[token as usize];
+    logits.iter().filter(|logit| **logit >= own).count() as u32
 }
 
 fn lens(logits: &[f32], target: TokenId, top: usize) -> Lens {
-    let own = logits[target as usize];
-    let rank = 1 + logits.iter().filter(|logit| **logit > own).count() as u32;
-    Lens { said: ranked(logits, top), rank, logprob: f64::from(own) - log_sum_exp(logits) }
+    let logit = f64::from(logits[target as usize]);
+    Lens { said: ranked(logits, top), rank: rank(logits, target), logit, logprob: logit - log_sum_exp(logits) }
 }
 
 fn log_sum_exp(logits: &[f32]) -> f64 {

@@ -102,7 +102,7 @@ fn a_planted_memory_is_found_with_its_coefficient_and_its_vote() {
     assert!((memory.amount.unwrap() - attribution.logit).abs() < 1e-6, "{attribution:?}");
     assert!(found.memories[1..].iter().all(|memory| memory.amount == Some(0.0)));
     assert_eq!(found.lens.iter().map(|lens| lens.said[0].0).collect::<Vec<_>>(), [3, 3, 5]);
-    assert_eq!(found.lens.iter().map(|lens| lens.rank).collect::<Vec<_>>(), [2, 2, 1]);
+    assert_eq!(found.lens.iter().map(|lens| lens.rank).collect::<Vec<_>>(), [8, 8, 1]);
 }
 
 #[test]

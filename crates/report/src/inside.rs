@@ -109,7 +109,7 @@ pub struct PromptPicture {
     pub said: Vec<Vote>,
     /// What each layer says through the lens, from layer 0 on, with probabilities.
     pub lens: Vec<Vec<Vote>>,
-    /// The parts that add up to the logit: name, layer (0: embedding) and amount.
+    /// The parts that add up to the logit: name, layer (0: embedding) and amount; none where it is no sum.
     pub parts: Vec<Part>,
     /// The memories that contribute most, either way.
     pub memories: Vec<PromptMemory>,
@@ -139,8 +139,8 @@ pub struct PromptMemory {
     pub unit: u32,
     /// Its coefficient here.
     pub coefficient: f64,
-    /// What it adds to the target's logit.
-    pub amount: f64,
+    /// What it adds to the target's logit; none where that is no sum of what is written, as in BERT.
+    pub amount: Option<f64>,
     /// What it votes for here: the top tokens of its value times the coefficient's sign.
     pub votes: Vec<String>,
 }
@@ -206,8 +206,6 @@ pub struct Effect {
     pub layer: u32,
     /// Mean change of the object's log-probability, nats.
     pub effect: f64,
-    /// Lower end of its 95% interval.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
+    /// Its 95% interval; none where nothing shows how facts differ.
+    pub interval: Option<(f64, f64)>,
 }

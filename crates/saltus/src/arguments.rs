@@ -70,15 +70,12 @@ pub(crate) enum Command {
     Forecast(ForecastArguments),
     /// Turn a budget into parameters, tokens and loss by published laws and your own fit
     Plan(PlanArguments),
-    /// Look inside models: where knowledge sits
+    /// Look inside models: where knowledge sits, what memories and heads do, how a prediction is made and by which parts
     #[command(subcommand)]
     Look(Look),
     /// Look at models in files: a folder, a GGUF or llama2.c file, or a name on the Hugging Face Hub
     #[command(subcommand)]
     Models(Models),
-    /// Look inside models
-    #[command(subcommand)]
-    Look(Look),
     /// Print shell completions
     Completions {
         /// The shell

@@ -3,8 +3,13 @@
 //! Every look at a model leaves two files in its folder, named by a key of all that determines them: the observations
 //! (`KEY.parquet`) and what the page shows beside them (`KEY.json`). What is there is not computed again.
 
+mod causal;
+mod each;
+mod heads;
 mod knowledge;
 mod memories;
+mod paint;
+mod prompt;
 
 use clap::{Args, Subcommand};
 use miette::{IntoDiagnostic, Result};
@@ -22,12 +27,21 @@ pub(crate) enum Look {
     Knowledge(knowledge::KnowledgeArguments),
     /// Feed-forward memories: what triggers each key, what its value votes for, where predictions come from
     Memories(memories::MemoriesArguments),
+    /// Score every head as a previous-token, duplicate-token and induction head, and say what context is worth
+    Heads(heads::HeadsArguments),
+    /// Take one prediction apart: what each layer says, which memories and heads make the next word
+    Prompt(prompt::PromptArguments),
+    /// Restore and remove parts of a model where it is asked for facts: which of them make the answer
+    Causal(causal::CausalArguments),
 }
 
 pub(crate) fn dispatch(look: &Look) -> Result<ExitCode> {
     match look {
         Look::Knowledge(arguments) => knowledge::run(arguments),
         Look::Memories(arguments) => memories::run(arguments),
+        Look::Heads(arguments) => heads::run(arguments),
+        Look::Prompt(arguments) => prompt::run(arguments),
+        Look::Causal(arguments) => causal::run(arguments),
     }
 }
 

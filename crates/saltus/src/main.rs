@@ -63,7 +63,6 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Look(command) => look::dispatch(&command),
         Command::Models(command) => models::dispatch(&command),
-        Command::Look(look) => look::dispatch(&look),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "saltus", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

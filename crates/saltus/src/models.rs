@@ -309,7 +309,7 @@ fn fill(arguments: &AskArguments, model: Model, tokenizer: FileTokenizer) -> Res
 
 /// The text with `[MASK]` and `[SEP]` as the tokens of these names, between the marks that the model expects; every gap
 /// is a target. Also the mask.
-fn with_gaps(text: &str, tokenizer: &FileTokenizer) -> Result<(FillRequest, TokenId)> {
+pub(crate) fn with_gaps(text: &str, tokenizer: &FileTokenizer) -> Result<(FillRequest, TokenId)> {
     let special = |name: &str| {
         let problem = || format!("{} has no token {name}", tokenizer.path().display());
         tokenizer.special(name).ok_or_else(|| miette::miette!(help = "use a model of BERT's kind", "{}", problem()))

@@ -1,0 +1,212 @@
+//! Effects as observations and in sentences.
+
+use super::{Component, Effect, Intervention, Kind, Place, Traced};
+use crate::Mean;
+use saltus_record::{ModelKey, Observation};
+
+impl Intervention {
+    /// Its name in records and on pages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Intervention::Restore => "restore",
+            Intervention::Remove => "remove",
+        }
+    }
+}
+
+impl Component {
+    /// Its name in records and on pages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Component::Mlp => "mlp",
+            Component::Attention => "attention",
+            Component::Residual => "residual",
+        }
+    }
+}
+
+impl Place {
+    /// Its name in records and on pages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Place::Subject => "subject",
+            Place::Last => "last",
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Place::Subject => "the subject's last token",
+            Place::Last => "the last token",
+        }
+    }
+}
+
+/// A single part whose removal costs less than this share of that of all of them is not needed: others do its work.
+const NEEDED: f64 = 0.25;
+
+impl Traced {
+    /// `clean_logprob`, `corrupted_logprob`, `lost`, `lens_layer`; by layer `lens_p_at_1`; for each `method` (`restore-mlp` ...) and `group` (the
+    /// place) `effect` by layer, without a layer that of all layers at once, and `effect_of_item` for each question;
+    /// `peak_layer` and `lens_later`.
+    pub fn observations(&self, model: &ModelKey) -> Vec<Observation> {
+        let whole = [("clean_logprob", self.clean), ("corrupted_logprob", self.corrupted), ("lost", self.lost)];
+        let mut all: Vec<Observation> = whole.map(|(metric, mean)| observation(model, metric, mean)).to_vec();
+        all.extend(self.lens_layer.map(|mean| observation(model, "lens_layer", mean)));
+        all.extend(
+            (0..)
+                .zip(&self.lens_share)
+                .map(|(layer, share)| Observation { layer: Some(layer), ..observation(model, "lens_p_at_1", *share) }),
+        );
+        for effect in &self.effects {
+            let Kind { intervention, component, place, layer } = effect.kind;
+            let method = format!("{}-{}", intervention.name(), component.name());
+            let of = |metric, mean| {
+                let (method, group) = (method.clone(), place.name().to_owned());
+                Observation { method, group, layer, ..observation(model, metric, mean) }
+            };
+            all.push(of("effect", effect.mean));
+            all.extend(effect.by_case.iter().zip(&self.traced).map(|(value, number)| {
+                let mean = Mean { value: *value, interval: None, n: 1 };
+                Observation { item: Some(*number as u32), ..of("effect_of_item", mean) }
+            }));
+        }
+        for peak in &self.peaks {
+            let of = |metric, mean| {
+                let method = format!("restore-{}", peak.component.name());
+                Observation { method, group: peak.place.name().into(), ..observation(model, metric, mean) }
+            };
+            all.push(of("peak_layer", peak.layer));
+            all.extend(peak.lens_later.map(|mean| of("lens_later", mean)));
+        }
+        all
+    }
+
+    /// Where probe and intervention differ, and where parts do each other's work.
+    pub fn sentences(&self) -> Vec<String> {
+        let mut all = vec![self.lens_sentence()];
+        for component in [Component::Mlp, Component::Attention] {
+            for place in [Place::Subject, Place::Last] {
+                all.extend(self.restore_sentence(component, place));
+                all.extend(self.remove_sentence(component, place));
+            }
+        }
+        all
+    }
+
+    fn lens_sentence(&self) -> String {
+        let all = self.probes.len();
+        let Some(layer) = self.lens_layer else {
+            return format!("The lens has the object at rank 1 behind no layer, for none of {all} questions.");
+        };
+        let mut text = format!(
+            "The lens first has the object at rank 1 behind layer {} ({} of {all} questions)",
+            number(layer, 1),
+            layer.n
+        );
+        for peak in &self.peaks {
+            let (what, place) = (article(peak.component), peak.place.words());
+            text += &format!("; restoring {what} at {place} works most in layer {}", number(peak.layer, 1));
+            if let Some(later) = peak.lens_later {
+                let word = if later.value < 0.0 { "before" } else { "after" };
+                let later = Mean {
+                    value: later.value.abs(),
+                    interval: later.interval.map(|i| turned(i, later.value)),
+                    ..later
+                };
+                text += &format!(", and the lens has it {} layers {word} that", number(later, 1));
+            }
+        }
+        text + "."
+    }
+
+    /// Effects of single layers, and of all at once.
+    fn effects_of(
+        &self,
+        intervention: Intervention,
+        component: Component,
+        place: Place,
+    ) -> (Vec<&Effect>, Option<&Effect>) {
+        let same = |effect: &&Effect| {
+            (effect.kind.intervention, effect.kind.component, effect.kind.place) == (intervention, component, place)
+        };
+        let (single, all): (Vec<&Effect>, Vec<&Effect>) =
+            self.effects.iter().filter(same).partition(|effect| effect.kind.layer.is_some());
+        (single, all.first().copied())
+    }
+
+    fn restore_sentence(&self, component: Component, place: Place) -> Option<String> {
+        let (single, _) = self.effects_of(Intervention::Restore, component, place);
+        let best = single.into_iter().max_by(|a, b| a.mean.value.total_cmp(&b.mean.value))?;
+        let (what, place, layer) = (article(component), place.words(), best.kind.layer?);
+        let (effect, lost) = (number(best.mean, 2), number(self.lost, 2));
+        Some(match best.mean.interval {
+            Some((low, _)) if low > 0.0 => {
+                format!(
+                    "Restoring {what} at {place} brings back {effect} of {lost} nats in layer {layer}, more than elsewhere."
+                )
+            }
+            _ => format!(
+                "Restoring {what} at {place} brings back nothing sure in any layer: {effect} nats at most, in layer {layer}."
+            ),
+        })
+    }
+
+    fn remove_sentence(&self, component: Component, place: Place) -> Option<String> {
+        let (single, all) = self.effects_of(Intervention::Remove, component, place);
+        let most = single.into_iter().min_by(|a, b| a.mean.value.total_cmp(&b.mean.value))?;
+        let (all, layer) = (all?, most.kind.layer?);
+        let (what, place) = (component.name(), place.words());
+        let (cost, together) = (number(negated(most.mean), 2), number(negated(all.mean), 2));
+        let harmful = all.mean.interval.map_or(all.mean.value < 0.0, |(_, high)| high < 0.0);
+        let end = match (harmful, most.mean.value > NEEDED * all.mean.value) {
+            (false, _) => "together they are not needed there",
+            (true, true) => "no single one is needed, others do its work",
+            (true, false) => "that one is needed",
+        };
+        Some(format!(
+            "Removing {what} of all layers at {place} costs {together} nats, of layer {layer} alone {cost}, the most of one layer: {end}."
+        ))
+    }
+}
+
+fn article(component: Component) -> &'static str {
+    match component {
+        Component::Mlp => "an MLP",
+        Component::Attention => "attention",
+        Component::Residual => "the stream",
+    }
+}
+
+/// The interval of the size of a value.
+fn turned((low, high): (f64, f64), value: f64) -> (f64, f64) {
+    if value < 0.0 { (-high, -low) } else { (low, high) }
+}
+
+fn negated(mean: Mean) -> Mean {
+    Mean { value: -mean.value, interval: mean.interval.map(|(low, high)| (-high, -low)), ..mean }
+}
+
+fn number(mean: Mean, digits: usize) -> String {
+    match mean.interval {
+        Some((low, high)) => format!("{:.digits$} ({low:.digits$} to {high:.digits$})", mean.value),
+        None => format!("{:.digits$}", mean.value),
+    }
+}
+
+fn observation(model: &ModelKey, metric: &str, mean: Mean) -> Observation {
+    Observation {
+        model: model.clone(),
+        look: "causal".into(),
+        method: String::new(),
+        group: String::new(),
+        metric: metric.into(),
+        layer: None,
+        unit: None,
+        item: None,
+        value: mean.value,
+        interval: mean.interval,
+        n: mean.n,
+        chance: None,
+    }
+}
