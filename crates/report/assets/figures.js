@@ -110,6 +110,7 @@ const saltus = (() => {
     for (const l of spec.layers) {
       if (l.label && state.hidden.has(l.label) && l.kind !== 'rule') continue;
       if (l.seeds && !state.seeds) continue;
+      if (l.kind === 'cells') continue;
       if (l.x) xs.push(...l.x);
       if (l.kind === 'span') continue;
       if (l.kind === 'ranges') { xs.push(...l.low, ...l.high); continue; }
@@ -224,6 +225,36 @@ const saltus = (() => {
     }
   }
 
+  // A heat map: one row for each name, one column for each x, the value in the cell where there is room.
+  function cells(l, f) {
+    const { box, ink, ground, back, plot, over, hits, spec } = f;
+    const columns = [...new Set(l.x)].sort((a, b) => a - b), at = new Map(columns.map((x, i) => [x, i]));
+    const w = (box.right - box.left) / Math.max(1, columns.length), h = (box.bottom - box.top) / Math.max(1, l.names.length);
+    const step = v => `s${Math.max(0, Math.min(11, Math.round(11 * (v - l.lo) / (l.hi - l.lo || 1))))}`;
+    const gap = w > 8 ? 1 : 0;
+    l.value.forEach((v, i) => {
+      if (v === null) return;
+      const x = box.left + w * at.get(l.x[i]), y = box.top + h * l.row[i], colour = step(v);
+      plot.append(node('path', { d: `M${x.toFixed(1)} ${y.toFixed(1)}h${Math.max(.5, w - gap).toFixed(1)}v${(h - 1).toFixed(1)}h${(-Math.max(.5, w - gap)).toFixed(1)}Z`, fill: ink(colour) }));
+      const text = write(spec.y.format, v, 2);
+      if (textWidth(text, 11) + 4 < w && h > 13) over.append(node('text', {
+        x: x + w / 2, y: y + h / 2 + 4, 'text-anchor': 'middle', 'font-size': 11, fill: ink(Number(colour.slice(1)) < 5 ? 'on-light' : 'on-dark'),
+      }, text));
+      hits.push({ x: x + w / 2, y: y + h / 2, head: l.names[l.row[i]], vx: l.x[i], vy: v, low: l.low[i], high: l.high[i], cell: [w, h] });
+    });
+    l.names.forEach((name, i) => over.append(node('text', {
+      x: box.left - 6, y: box.top + h * (i + .5) + 4, 'text-anchor': 'end', 'font-size': SIZE, fill: ink('soft'),
+    }, fit(name, box.left - 8))));
+    const every = Math.ceil(22 / w);
+    columns.forEach((x, i) => { if (i % every === 0) over.append(node('text', {
+      x: box.left + w * (i + .5), y: box.bottom + 16, 'text-anchor': 'middle', 'font-size': SIZE, fill: ink('soft'),
+    }, String(x))); });
+    over.append(node('text', { x: box.right, y: box.bottom + 33, 'text-anchor': 'end', 'font-size': SIZE, fill: ink('soft') }, spec.x.label));
+    for (let i = 0; i < 12; i++) back.append(node('path', { d: `M${box.left + i * 9} ${box.top - 20}h9v10h-9Z`, fill: ink(`s${i}`) }));
+    over.append(node('text', { x: box.left + 114, y: box.top - 11, 'font-size': 11, fill: ink('soft') },
+      fit(`${write(spec.y.format, l.lo, 2)} to ${write(spec.y.format, l.hi, 2)} · ${spec.y.label}`, box.right - box.left - 116)));
+  }
+
   function fit(text, width) {
     if (textWidth(text) <= width) return text;
     let n = text.length;
@@ -274,7 +305,8 @@ const saltus = (() => {
 
   // Draws `spec` at `width` pixels. `ink` turns a colour's name into a colour. Gives the svg, its scales and its hits.
   function draw(spec, state, width, ink, title) {
-    const ground = ink('card'), rows = spec.layers.some(l => l.kind === 'ranges');
+    const ground = ink('card'), grid = spec.layers.find(l => l.kind === 'cells');
+    const rows = Boolean(grid) || spec.layers.some(l => l.kind === 'ranges');
     const svg = node('svg', { width, 'font-family': FONT, xmlns: NS });
     const head = node('g', { transform: 'translate(0 0)' });
     const keys = spec.quiet && !title ? 0 : legend(spec, state, head, width, ink, ground);
@@ -282,7 +314,8 @@ const saltus = (() => {
     const shift = title ? 24 : 0;
     const endings = spec.layers.filter(l => l.kind === 'line' && l.end && !(l.label && state.hidden.has(l.label)));
     const wide = endings.length ? Math.min(100, 20 + Math.max(...endings.map(l => textWidth(l.end)))) : 18;
-    const box = { left: rows ? 4 : 44, right: width - wide, top: shift + keys + (rows ? 4 : 26) };
+    const named = grid ? Math.min(width * .34, 12 + Math.max(...grid.names.map(n => textWidth(n)))) : 4;
+    const box = { left: rows ? named : 44, right: width - wide, top: shift + keys + (grid ? 26 : rows ? 4 : 26) };
     box.bottom = box.top + spec.height;
     const height = box.bottom + 42;
     const zoom = state.zoom || {};
@@ -295,7 +328,7 @@ const saltus = (() => {
     const clip = `clip-${spec.id}`, clips = node('clipPath', { id: clip });
     clips.append(node('rect', { x: box.left - 5, y: box.top - 5, width: box.right - box.left + 10, height: spec.height + 10 }));
     f.plot.setAttribute('clip-path', `url(#${clip})`);
-    axes(f, Math.max(2, Math.floor((box.right - box.left) / 46)));
+    if (grid) cells(grid, f); else axes(f, Math.max(2, Math.floor((box.right - box.left) / 46)));
     for (const l of spec.layers) if (!(l.label && state.hidden.has(l.label)) && !(l.seeds && !state.seeds)) drawLayer(l, f);
     endLabels(f);
     f.hits = f.hits.filter(h => h.x >= box.left - 5 && h.x <= box.right + 5 && h.y >= box.top - 5 && h.y <= box.bottom + 5);

@@ -101,6 +101,10 @@
   function nearest(plot, x, y) {
     let best = null, least = 32;
     for (const hit of plot.drawn.hits) {
+      if (hit.cell) {
+        if (Math.abs(hit.x - x) <= hit.cell[0] / 2 && Math.abs(hit.y - y) <= hit.cell[1] / 2) return hit;
+        continue;
+      }
       const d = Math.hypot(hit.x - x, (hit.y - y) * .8) + (hit.weak ? 8 : 0);
       if (d < least) [best, least] = [hit, d];
     }
@@ -153,7 +157,7 @@
   }
   function zoomTo(plot, area) {
     const { X, Y, box } = plot.drawn;
-    if (area.width < 6) return;
+    if (area.width < 6 || plot.spec.layers.some(l => l.kind === 'cells')) return;
     plot.state.zoom = {
       x: [X.value(area.x), X.value(area.x + area.width)],
       y: area.height > box.bottom - box.top - 1 ? plot.state.zoom?.y : [Y.value(area.y + area.height), Y.value(area.y)],
@@ -200,10 +204,11 @@
       b.addEventListener('click', act);
       return b;
     };
-    const ranges = plot.spec.layers.some(l => l.kind === 'ranges');
+    const grid = plot.spec.layers.some(l => l.kind === 'cells');
+    const ranges = grid || plot.spec.layers.some(l => l.kind === 'ranges');
     const summary = element('summary', { 'aria-label': `Options of the figure ${plot.spec.title}`, title: 'Options' }, '⋯');
     return element('details', { class: 'tools' }, summary, element('div', {},
-      ...box('logx', 'logarithmic across', true), ...box('logy', 'logarithmic upwards', !ranges),
+      ...box('logx', 'logarithmic across', !grid), ...box('logy', 'logarithmic upwards', !ranges),
       ...box('seeds', 'seeds', plot.spec.layers.some(l => l.seeds)),
       button('Show all (zoom out)', () => reset(plot)), button('Save as SVG', () => saveSvg(plot)), button('Save as PNG', () => savePng(plot))));
   }

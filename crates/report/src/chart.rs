@@ -4,6 +4,7 @@ pub(crate) mod ability;
 pub(crate) mod budget;
 pub(crate) mod effect;
 pub(crate) mod fit;
+pub(crate) mod inside;
 pub(crate) mod law;
 
 /// Distinct values in rising order.

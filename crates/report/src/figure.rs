@@ -89,6 +89,18 @@ pub(crate) enum Layer {
     Span { colour: String, at: f64, low: f64, high: f64, label: String },
     /// The line y = x.
     Diagonal { label: String },
+    /// A heat map: a cell for each value, at a column `x` of the row `row`, coloured from `lo` to `hi`. Takes the whole
+    /// figure.
+    Cells {
+        names: Vec<String>,
+        row: Vec<usize>,
+        x: Vec<u32>,
+        value: Vec<f64>,
+        low: Vec<f64>,
+        high: Vec<f64>,
+        lo: f64,
+        hi: f64,
+    },
     /// One row each: a horizontal interval with its estimate, named. Takes the whole figure.
     Ranges { colour: String, x: Vec<f64>, low: Vec<f64>, high: Vec<f64>, names: Vec<String> },
 }

@@ -38,6 +38,9 @@ pub struct Findings {
     pub laws: Vec<Law>,
     /// Training curves.
     pub curves: Vec<Curve>,
+    /// What was found inside the models.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inside: Vec<crate::inside::Looked>,
     /// Where the numbers come from.
     pub provenance: Provenance,
 }

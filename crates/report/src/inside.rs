@@ -1,6 +1,91 @@
 //! What was found inside models, as the page shows it.
 
+use crate::html::{escape, json_block};
+use crate::page::{assemble_with, write_sections};
+use crate::section::inside as section;
 use serde::{Deserialize, Serialize};
+
+pub(crate) const BROWSER: &str = include_str!("../assets/inside.js");
+
+/// Looks at one or more models.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Looks {
+    /// Version of Saltus that computed this.
+    pub saltus: String,
+    /// The heading.
+    pub title: String,
+    /// One for each model that was looked into, smallest first.
+    pub models: Vec<Looked>,
+}
+
+/// What was found in one model, or in several that differ in their seed alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Looked {
+    /// The model's name.
+    pub model: String,
+    /// The ladder that it belongs to; empty where there is none.
+    pub family: String,
+    /// Parameters without embedding and head.
+    pub params_non_embedding: u64,
+    /// Layers.
+    pub layers: u32,
+    /// Training tokens that it had seen, where that is known.
+    pub tokens: Option<u64>,
+    /// Models that the numbers are means over.
+    pub seeds: u32,
+    /// The numbers.
+    pub numbers: Vec<Number>,
+    /// What stands beside them.
+    pub details: Vec<Detail>,
+}
+
+/// One number, see `saltus_record::Observation`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Number {
+    /// What was looked at.
+    pub look: String,
+    /// How.
+    pub method: String,
+    /// The part that it is about; empty: all together.
+    pub group: String,
+    /// What it is.
+    pub metric: String,
+    /// Layer, from 1; 0 is the embedding; none: the whole model.
+    pub layer: Option<u32>,
+    /// Head or hidden unit.
+    pub unit: Option<u32>,
+    /// The number.
+    pub value: f64,
+    /// Its 95% interval; over seeds the least and the greatest.
+    pub interval: Option<(f64, f64)>,
+    /// Items.
+    pub n: u64,
+    /// The same of a model that knows nothing.
+    pub chance: Option<f64>,
+}
+
+/// The page as HTML. The same looks give the same bytes.
+pub fn page(looks: &Looks) -> String {
+    let mut figures = Vec::new();
+    let sections = section::sections(&looks.models, &mut figures);
+    let mut main = format!(
+        "<header><p class=\"kicker\">Saltus <span>Inside models</span></p>\n<h1>{}</h1>\n<p class=\"lead\">{}</p>\n</header>\n",
+        escape(&looks.title),
+        escape(&lead(&looks.models)),
+    );
+    main.push_str(&write_sections(&sections));
+    let data = json_block("figures", &figures) + &json_block("looks", looks);
+    assemble_with(&looks.title, &looks.saltus, (&main, &data), BROWSER)
+}
+
+fn lead(models: &[Looked]) -> String {
+    let names: Vec<&str> = section::last(models).iter().map(|m| m.model.as_str()).collect();
+    match names.as_slice() {
+        [one] => format!("One model, {one}, of {} layers.", models[0].layers),
+        [first, .., last] => format!("{} models, from {first} to {last}.", names.len()),
+        [] => "No model has been looked into.".to_owned(),
+    }
+}
 
 /// Everything that one look at one model found beside its numbers, which are observations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -52,35 +52,52 @@ pub fn page(findings: &Findings) -> String {
         section::changes::depth(&mut page),
         section::changes::others(&mut page),
         section::training::training(&mut page),
-        section::provenance::provenance(&page),
     ];
+    let inside = section::inside::sections(&findings.inside, &mut page.figures);
+    let provenance = section::provenance::provenance(&page);
+    let sections: Vec<_> = sections.into_iter().flatten().chain(inside).chain(provenance).collect();
     let mut main = section::summary::header(findings);
-    main.push_str(&contents(&sections));
-    for section in sections.iter().flatten() {
-        main.push_str(&format!("<section id=\"{0}\">\n<h2>{1}</h2>\n", section.id, section.title));
-        main.push_str(&section.body);
-        main.push_str("</section>\n");
-    }
+    main.push_str(&write_sections(&sections));
     let data = json_block("figures", &page.figures) + &json_block("findings", findings);
-    assemble(&findings.study, &findings.saltus, &main, &data)
+    let script = if findings.inside.is_empty() { "" } else { crate::inside::BROWSER };
+    assemble_with(&findings.study, &findings.saltus, (&main, &data), script)
+}
+
+/// The list of sections, and the sections.
+pub(crate) fn write_sections(sections: &[section::Section]) -> String {
+    let mut out = contents(sections);
+    for section in sections {
+        out.push_str(&format!("<section id=\"{0}\">\n<h2>{1}</h2>\n", section.id, section.title));
+        out.push_str(&section.body);
+        out.push_str("</section>\n");
+    }
+    out
 }
 
 /// The list of sections at the top.
-fn contents(sections: &[Option<section::Section>]) -> String {
-    let links: String =
-        sections.iter().flatten().map(|s| format!("<li><a href=\"#{}\">{}</a></li>", s.id, s.title)).collect();
+fn contents(sections: &[section::Section]) -> String {
+    let links: String = sections.iter().map(|s| format!("<li><a href=\"#{}\">{}</a></li>", s.id, s.title)).collect();
     format!("<nav aria-label=\"Contents\"><ul>{links}</ul></nav>\n")
 }
 
 /// Puts the parts together. The scripts carry a nonce made from the page's own content: nothing that is part of the
 /// content can know it, so nothing but our scripts can run, even if an escape were forgotten somewhere.
 pub(crate) fn assemble(title: &str, version: &str, main: &str, data: &str) -> String {
+    assemble_with(title, version, (main, data), "")
+}
+
+/// [`assemble`] with a script more.
+pub(crate) fn assemble_with(title: &str, version: &str, (main, data): (&str, &str), script: &str) -> String {
     let mut hash = blake3::Hasher::new();
-    for part in [STYLE, FIGURES, BEHAVIOUR, main, data] {
+    for part in [STYLE, FIGURES, BEHAVIOUR, script, main, data] {
         hash.update(part.as_bytes());
     }
     let nonce = &hash.finalize().to_hex()[..32];
     let title = escape(title);
+    let script = match script {
+        "" => String::new(),
+        script => format!("<script nonce=\"{nonce}\">\n{script}</script>\n"),
+    };
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src 'nonce-{nonce}'; \
@@ -91,7 +108,7 @@ pub(crate) fn assemble(title: &str, version: &str, main: &str, data: &str) -> St
          <style nonce=\"{nonce}\">\n{STYLE}</style>\n</head>\n<body data-study=\"{title}\">\n\
          <a class=\"skip\" href=\"#findings-list\">Skip to the findings</a>\n<main>\n{main}</main>\n\
          <div id=\"tip\" hidden></div><div id=\"live\" aria-live=\"polite\"></div>\n{data}\
-         <script nonce=\"{nonce}\">\n{FIGURES}</script>\n<script nonce=\"{nonce}\">\n{BEHAVIOUR}</script>\n</body>\n</html>\n",
+         <script nonce=\"{nonce}\">\n{FIGURES}</script>\n<script nonce=\"{nonce}\">\n{BEHAVIOUR}</script>\n{script}</body>\n</html>\n",
         version = escape(version),
     )
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod abilities;
 pub(crate) mod changes;
+pub(crate) mod inside;
 pub(crate) mod losses;
 pub(crate) mod metric;
 pub(crate) mod provenance;

@@ -138,6 +138,7 @@ fn a_study_without_results_still_gives_a_page() {
         effects: vec![],
         laws: vec![],
         curves: vec![],
+        inside: vec![],
         provenance: Provenance::default(),
     };
     let html = page(&empty);

@@ -302,6 +302,7 @@ fn findings_of(judged: &[Judged], left: &[Left], axis: AxisName, warnings: &[Str
         effects: Vec::new(),
         laws: Vec::new(),
         curves: Vec::new(),
+        inside: Vec::new(),
         provenance: Provenance {
             facts: facts.into_iter().filter(|(_, f)| !f.is_empty()).map(|(n, f)| (n.to_owned(), f)).collect(),
             ..Provenance::default()

@@ -8,9 +8,11 @@ mod each;
 mod heads;
 mod knowledge;
 mod memories;
+mod page;
 mod paint;
 mod prompt;
 
+use crate::print;
 use clap::{Args, Subcommand};
 use miette::{IntoDiagnostic, Result};
 use saltus_record::Observation;
@@ -35,14 +37,23 @@ pub(crate) enum Look {
     Causal(causal::CausalArguments),
 }
 
+/// Takes the look, and makes the page of all that its folder holds.
 pub(crate) fn dispatch(look: &Look) -> Result<ExitCode> {
-    match look {
-        Look::Knowledge(arguments) => knowledge::run(arguments),
-        Look::Memories(arguments) => memories::run(arguments),
-        Look::Heads(arguments) => heads::run(arguments),
-        Look::Prompt(arguments) => prompt::run(arguments),
-        Look::Causal(arguments) => causal::run(arguments),
+    let (common, done) = match look {
+        Look::Knowledge(arguments) => (&arguments.common, knowledge::run(arguments)?),
+        Look::Memories(arguments) => (&arguments.common, memories::run(arguments)?),
+        Look::Heads(arguments) => (&arguments.common, heads::run(arguments)?),
+        Look::Prompt(arguments) => (&arguments.common, prompt::run(arguments)?),
+        Look::Causal(arguments) => (&arguments.common, causal::run(arguments)?),
+    };
+    let (page, damaged) = page::write(&common.out)?;
+    for file in damaged {
+        eprintln!("! {} cannot be read and is not on the page: take that look again", file.display());
     }
+    if !common.json {
+        print(false, &(), || format!("page: {}\n", page.display()))?;
+    }
+    Ok(done)
 }
 
 /// What every look is told.

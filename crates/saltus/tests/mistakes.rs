@@ -28,6 +28,19 @@ fn broken_study_files() {
     insta::assert_snapshot!("name", changed("\"tiny\"", "\"../tiny\""));
 }
 
+/// What it says of a look.
+fn look(table: &str) -> String {
+    changed("[analysis]", &format!("[[look]]\n{table}\n\n[analysis]"))
+}
+
+#[test]
+fn looks() {
+    insta::assert_snapshot!("unknown look", look("at = \"knowlege\"\nfamily = \"copy\""));
+    insta::assert_snapshot!("look at no task", look("at = \"knowledge\"\nfamily = \"facts\""));
+    insta::assert_snapshot!("unknown key of a look", look("at = \"memories\"\ntriggers = 5\nsamples = 10"));
+    insta::assert_snapshot!("too few sequences", look("at = \"heads\"\nsequences = 1\nlength = 8\ntokens = \"abc\""));
+}
+
 #[test]
 fn numbers_that_make_no_sense() {
     insta::assert_snapshot!("width", changed("\"12x1\"", "\"13x1\""));

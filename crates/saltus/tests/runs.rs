@@ -92,6 +92,76 @@ fn the_same_study_gives_the_same_bytes_in_another_folder_at_other_threads() {
     );
 }
 
+const LOOKS: &str = r#"
+[[look]]
+at = "knowledge"
+family = "copy"
+
+[[look]]
+at = "memories"
+triggers = 3
+sample = 20
+
+[[look]]
+at = "heads"
+sequences = 4
+length = 5
+tokens = "abcdefgh"
+beginning = "C"
+
+[analysis]"#;
+
+#[test]
+fn looks_are_cells_like_others() {
+    let study = TINY.replacen("[analysis]", LOOKS, 1);
+    let folder = folder(&study);
+    run(folder.path(), &["--quiet"]);
+    let before: serde_json::Value = serde_json::from_slice(&findings(folder.path())).unwrap();
+    let inside = before["inside"].as_array().unwrap();
+    let looks = |model: &serde_json::Value| {
+        let all = model["numbers"].as_array().unwrap().iter().map(|n| n["look"].as_str().unwrap());
+        all.collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(" ")
+    };
+    // Heads at every checkpoint, the rest at the last, over two seeds each.
+    let last = inside.last().unwrap();
+    assert_eq!((looks(last).as_str(), last["seeds"].as_u64()), ("heads knowledge memories", Some(2)));
+    assert!(inside.len() > 4 && looks(&inside[0]) == "heads", "{}", inside.len());
+    assert_eq!(last["details"].as_array().unwrap().len(), 2);
+
+    let inside = folder.path().join("studies/tiny/inside");
+    let parts = || {
+        let names = fs::read_dir(&inside).unwrap().map(|e| e.unwrap().path());
+        let mut names: Vec<_> = names.filter(|p| p.extension().is_some_and(|e| e == "parquet")).collect();
+        names.sort();
+        names
+    };
+    let all = parts();
+    assert_eq!(run(folder.path(), &["--quiet"])["cells_measured"], 0);
+    let bytes = fs::read(&all[0]).unwrap();
+    fs::write(&all[0], &bytes[..bytes.len() / 2]).unwrap();
+    fs::remove_file(&all[1]).unwrap();
+    assert_eq!(run(folder.path(), &["--quiet"])["cells_measured"], 2);
+    assert_eq!(fs::read(&all[0]).unwrap(), bytes);
+    assert_eq!(findings(folder.path()), serde_json::to_vec_pretty(&before).unwrap());
+
+    // Whatever judges tables reads them.
+    let part = all.iter().find(|p| judged(folder.path(), p).is_some_and(|text| text.contains("induction_max")));
+    assert!(part.is_some());
+
+    fs::write(folder.path().join("study.toml"), TINY).unwrap();
+    run(folder.path(), &["--quiet"]);
+    assert!(parts().is_empty());
+    fs::write(folder.path().join("study.toml"), &study).unwrap();
+    assert_eq!(run(folder.path(), &["--quiet"])["cells_measured"], 0);
+    assert_eq!(parts(), all);
+}
+
+/// What `saltus judge` says of a table, if it can.
+fn judged(folder: &Path, table: &Path) -> Option<String> {
+    let output = saltus(folder, &["judge", table.to_str().unwrap(), "--json"]);
+    Some(String::from_utf8(output.stdout).unwrap()).filter(|_| output.status.success())
+}
+
 #[test]
 fn status_and_plan_name_what_is_missing() {
     let folder = folder(TINY);

@@ -27,6 +27,9 @@ pub struct StudyFile {
     /// What the models are trained on and asked.
     #[serde(rename = "task", default)]
     pub tasks: Vec<Spanned<toml::Table>>,
+    /// What is looked at inside the models.
+    #[serde(rename = "look", default)]
+    pub looks: Vec<Spanned<toml::Table>>,
     /// How verdicts are reached.
     pub analysis: AnalysisSpec,
 }

@@ -3,6 +3,7 @@
 use crate::{
     cells::Measured,
     effects, headlines, laws,
+    looks::{Found, looked},
     plan::{ModelPlan, Study},
 };
 use rayon::prelude::*;
@@ -52,7 +53,12 @@ pub(crate) fn label(family: &str, task: &str, style: &str, shots: u32) -> String
 }
 
 /// All findings of `study` from its measured cells.
-pub(crate) fn find(study: &Study, trained: &[(&ModelPlan, Trained)], measured: &[Measured]) -> Findings {
+pub(crate) fn find(
+    study: &Study,
+    trained: &[(&ModelPlan, Trained)],
+    measured: &[Measured],
+    found: &[Found],
+) -> Findings {
     let book = Book { study, measured };
     let abilities = book.abilities();
     let effects = effects::effects(&book);
@@ -67,6 +73,7 @@ pub(crate) fn find(study: &Study, trained: &[(&ModelPlan, Trained)], measured: &
         effects,
         laws,
         curves: trained.iter().map(|(m, t)| book.curve(m, t)).collect(),
+        inside: looked(found),
         provenance: book.provenance(),
     };
     findings.models.sort_by_key(|m| (m.params_non_embedding, m.seed));

@@ -3,7 +3,7 @@
 //! ```text
 //! study.toml ──file──▶ what was written ──plan──▶ what it means: models, questions, cells
 //!                                                   │
-//!                              run: train ▶ measure ▶ judge ▶ report, each only where something is missing
+//!                              run: train ▶ measure ▶ look inside ▶ judge ▶ report, each only where something is missing
 //! ```
 //!
 //! Knows no mathematics: it moves data from room to room and keeps the books.
@@ -15,7 +15,9 @@ pub mod file;
 mod findings;
 mod forecast;
 mod headlines;
+pub mod inside;
 mod laws;
+mod looks;
 mod plan;
 mod run;
 mod store;

@@ -3,6 +3,7 @@
 use crate::{
     error::Error,
     file::{CorpusSpec, LadderSpec, Rate, Rows, Size, Source, StudyFile, TrainSpec},
+    looks::{self, LookPlan},
     store::Store,
 };
 use saltus_corpus::{Component, Corpus, Mix, TextFiles, TextSource, TokenizerSource, Vocabulary};
@@ -33,6 +34,7 @@ pub struct Study {
     pub(crate) vocabulary: Arc<Vocabulary>,
     pub(crate) models: Vec<ModelPlan>,
     pub(crate) sets: Vec<SetPlan>,
+    pub(crate) looks: Vec<LookPlan>,
     pub(crate) delta: f64,
     pub(crate) resamples: usize,
 }
@@ -104,6 +106,7 @@ impl Study {
         let sets = held_out.into_iter().chain(tasks.into_iter().flat_map(|task| task.sets));
         let sets = sets.filter(|s| !s.questions.is_empty());
         let sets: Vec<_> = sets.map(|set| SetPlan { identity: set.identity(), set }).collect();
+        let looks = looks::plan(&source, &file.looks, &sets)?;
         let models = read_ladders(&source, &file, corpus.as_ref())?;
         let analysis = &file.analysis;
         if !(0.0..1.0).contains(&analysis.delta) || !(20..=100_000).contains(&analysis.resamples) {
@@ -112,7 +115,7 @@ impl Study {
             return Err(source.error(message, at, "write a delta from 0 to below 1 and 20 to 100,000 resamples"));
         }
         let (delta, resamples) = (analysis.delta, analysis.resamples);
-        Ok(Study { name, source, key, root, corpus, vocabulary, models, sets, delta, resamples })
+        Ok(Study { name, source, key, root, corpus, vocabulary, models, sets, looks, delta, resamples })
     }
 }
 

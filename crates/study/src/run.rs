@@ -4,6 +4,7 @@ use crate::{
     cells::{self, Measured},
     error::Error,
     findings,
+    looks::{self, Found},
     plan::{ModelPlan, Study},
     store::{Store, write_atomically},
     training,
@@ -21,7 +22,7 @@ use std::{
 pub enum Event {
     /// How far a phase is.
     Progress {
-        /// `training`, `measuring`, `judging`.
+        /// `training`, `measuring`, `looking`, `judging`.
         phase: &'static str,
         /// Share done, 0 to 1.
         share: f64,
@@ -118,12 +119,16 @@ pub fn run(study: &Study, threads: usize, tell: &(dyn Fn(Event) + Sync)) -> Resu
     let trained = training::train(study, &store, threads, tell)?;
     let models_trained = trained.len() - before;
     let cells = cells::wanted(study, &trained);
-    store.settle(&cells.iter().map(|cell| cell.key.clone()).collect())?;
+    let looks = looks::wanted(study, &trained);
+    let keys =
+        (cells.iter().map(|cell| cell.key.clone()).collect(), looks.iter().map(|look| look.key.clone()).collect());
+    store.settle(&keys.0, &keys.1)?;
     let (measured, computed) = cells::measure(study, &store, &cells, threads, tell)?;
-    let mut outcome = conclude(study, &store, &trained, measured, threads, tell)?;
+    let (found, taken) = looks::take(study, &store, &looks, threads, tell)?;
+    let mut outcome = conclude(study, &store, (&trained, &measured, &found), threads, tell)?;
     outcome.models_trained = models_trained;
-    outcome.cells_measured = computed;
-    outcome.already_there = trained.len() - models_trained + cells.len() - computed;
+    outcome.cells_measured = computed + taken;
+    outcome.already_there = trained.len() - models_trained + cells.len() + looks.len() - computed - taken;
     Ok(outcome)
 }
 
@@ -143,12 +148,16 @@ pub fn report(study: &Study) -> Result<Outcome, Error> {
         trained.extend(training::recorded(&store, model)?.map(|t| (model, t)));
     }
     let cells = cells::wanted(study, &trained);
-    let missing = cells.iter().filter(|c| !store.part(&c.key).exists()).count();
+    let looks = looks::wanted(study, &trained);
+    let missing = cells.iter().filter(|c| !store.part(&c.key).exists()).count()
+        + looks.iter().filter(|c| !store.inside_part(&c.key).exists()).count();
+    let looks: Vec<_> = looks.into_iter().filter(|c| store.inside_part(&c.key).exists()).collect();
+    let found = looks::read(&store, &looks)?;
     let there: Vec<_> = cells.into_iter().filter(|c| store.part(&c.key).exists()).collect();
     let measured = cells::read(study, &store, &there)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let count = there.len();
-    let mut outcome = conclude(study, &store, &trained, measured, threads, &|_| {})?;
+    let count = there.len() + looks.len();
+    let mut outcome = conclude(study, &store, (&trained, &measured, &found), threads, &|_| {})?;
     outcome.already_there = count + trained.len();
     let models = study.models.len() - trained.len();
     if models + missing > 0 {
@@ -162,14 +171,13 @@ pub fn report(study: &Study) -> Result<Outcome, Error> {
 fn conclude(
     study: &Study,
     store: &Store,
-    trained: &[(&ModelPlan, Trained)],
-    measured: Vec<Measured>,
+    (trained, measured, found): (&[(&ModelPlan, Trained)], &[Measured], &[Found]),
     threads: usize,
     tell: &(dyn Fn(Event) + Sync),
 ) -> Result<Outcome, Error> {
     tell(Event::Progress { phase: "judging", share: 0.0, detail: String::new() });
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(Error::room)?;
-    let findings = pool.install(|| findings::find(study, trained, &measured));
+    let findings = pool.install(|| findings::find(study, trained, measured, found));
     let bytes = serde_json::to_vec_pretty(&findings).map_err(Error::room)?;
     write_atomically(&store.findings(), &bytes)?;
     saltus_report::write(&findings, &store.report()).map_err(Error::room)?;
@@ -181,7 +189,7 @@ fn conclude(
         already_there: 0,
         verdicts: verdicts(&findings),
         headlines: findings.headlines.iter().map(|h| h.text.clone()).collect(),
-        gaps: gaps(trained, &measured),
+        gaps: gaps(trained, measured),
         page: store.report(),
         findings: store.findings(),
         records: store.records(),
@@ -230,7 +238,8 @@ pub fn status(study: &Study) -> Result<Status, Error> {
     for model in &study.models {
         let trained = store.as_ref().and_then(|s| training::found(study, s, model));
         let started = store.as_ref().is_some_and(|s| s.models().join(&model.key).exists());
-        let keys: Vec<String> = cells::planned(study, model, trained.as_ref()).into_iter().map(|c| c.0).collect();
+        let mut keys: Vec<String> = cells::planned(study, model, trained.as_ref()).into_iter().map(|c| c.0).collect();
+        keys.extend(looks::planned(study, model, trained.as_ref()));
         let done = keys.iter().filter(|key| finished.contains(*key)).count();
         models.push(StatusRow {
             model: format!("{} {}", model.rung.ladder, model.rung.name),

@@ -36,9 +36,15 @@ impl Store {
         } else {
             store.claim(&mark)?;
         }
-        for folder in
-            [store.models(), store.records(), store.curves(), store.stale(), store.corpus(), store.tokenizer()]
-        {
+        for folder in [
+            store.models(),
+            store.records(),
+            store.inside(),
+            store.curves(),
+            store.stale(),
+            store.corpus(),
+            store.tokenizer(),
+        ] {
             fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         }
         Ok(store)
@@ -119,6 +125,10 @@ impl Store {
     pub(crate) fn records(&self) -> PathBuf {
         self.root.join("records")
     }
+    /// What was found inside the models: for each look a Parquet part, and what the page shows beside it.
+    pub(crate) fn inside(&self) -> PathBuf {
+        self.root.join("inside")
+    }
     /// How the models were trained: for each the curve as a Parquet part, and how it ended.
     pub(crate) fn curves(&self) -> PathBuf {
         self.root.join("curves")
@@ -147,6 +157,14 @@ impl Store {
     pub(crate) fn part(&self, key: &str) -> PathBuf {
         self.records().join(format!("{key}.parquet"))
     }
+    /// The part of look `key`.
+    pub(crate) fn inside_part(&self, key: &str) -> PathBuf {
+        self.inside().join(format!("{key}.parquet"))
+    }
+    /// What stands beside the numbers of look `key`.
+    pub(crate) fn inside_detail(&self, key: &str) -> PathBuf {
+        self.inside().join(format!("{key}.json"))
+    }
     /// The training curve of model `key`.
     pub(crate) fn curve(&self, key: &str) -> PathBuf {
         self.curves().join(format!("{}.parquet", &key[..32]))
@@ -158,23 +176,22 @@ impl Store {
 
     /// Cells that have a part, current or stale.
     pub(crate) fn finished(&self) -> BTreeSet<String> {
-        keys_in(&self.records()).into_iter().chain(keys_in(&self.stale())).collect()
+        [self.records(), self.inside(), self.stale()].iter().flat_map(|folder| keys_in(folder)).collect()
     }
 
-    /// Makes `records/` hold exactly what `wanted` asks for, as far as it exists: the rest moves to `stale/`, and what
-    /// is wanted again moves back. Unfinished temporary files of a killed run are removed.
-    pub(crate) fn settle(&self, wanted: &BTreeSet<String>) -> Result<usize, Error> {
+    /// Makes `records/` and `inside/` hold exactly the cells and looks that are wanted, as far as they exist: the rest moves
+    /// to `stale/`, and what is wanted again moves back. Unfinished temporary files of a killed run are removed.
+    pub(crate) fn settle(&self, cells: &BTreeSet<String>, looks: &BTreeSet<String>) -> Result<usize, Error> {
         let mut moved = 0;
-        for (from, to, take) in [(self.records(), self.stale(), false), (self.stale(), self.records(), true)] {
-            for key in keys_in(&from) {
-                if wanted.contains(&key) == take {
-                    let name = format!("{key}.parquet");
-                    fs::rename(from.join(&name), to.join(&name)).map_err(Error::io("move", &from.join(&name)))?;
+        for (folder, wanted) in [(self.records(), cells), (self.inside(), looks)] {
+            for (from, to, take) in [(&folder, &self.stale(), false), (&self.stale(), &folder, true)] {
+                for key in keys_in(from).iter().filter(|key| wanted.contains(*key) == take) {
+                    move_part(from, to, key)?;
                     moved += usize::from(!take);
                 }
             }
         }
-        for folder in [self.records(), self.curves()] {
+        for folder in [self.records(), self.inside(), self.curves()] {
             for entry in fs::read_dir(&folder).map_err(Error::io("read", &folder))?.flatten() {
                 if entry.file_name().to_string_lossy().starts_with(saltus_record::TEMPORARY_PREFIX) {
                     fs::remove_file(entry.path()).map_err(Error::io("remove", &entry.path()))?;
@@ -183,6 +200,17 @@ impl Store {
         }
         Ok(moved)
     }
+}
+
+/// Moves a part, and first what stands beside it.
+fn move_part(from: &Path, to: &Path, key: &str) -> Result<(), Error> {
+    for name in [format!("{key}.json"), format!("{key}.parquet")] {
+        let path = from.join(&name);
+        if path.exists() {
+            fs::rename(&path, to.join(&name)).map_err(Error::io("move", &path))?;
+        }
+    }
+    Ok(())
 }
 
 /// The keys of the Parquet parts in `folder`.
@@ -224,11 +252,15 @@ mod tests {
             fs::write(store.part(key), key).unwrap();
         }
         let only = |key: &str| BTreeSet::from([key.to_string()]);
-        assert_eq!(store.settle(&only("x")).unwrap(), 1);
+        fs::write(store.inside_part("z"), "z").unwrap();
+        fs::write(store.inside_detail("z"), "[]").unwrap();
+        assert_eq!(store.settle(&only("x"), &BTreeSet::new()).unwrap(), 2);
         assert!(store.part("x").exists() && !store.part("y").exists());
-        store.settle(&only("y")).unwrap();
+        assert!(!store.inside_part("z").exists() && !store.inside_detail("z").exists());
+        store.settle(&only("y"), &only("z")).unwrap();
         assert_eq!(fs::read_to_string(store.part("y")).unwrap(), "y");
-        assert_eq!(store.finished().len(), 2);
+        assert!(store.inside_part("z").exists() && store.inside_detail("z").exists());
+        assert_eq!(store.finished().len(), 3);
     }
 
     #[test]

@@ -150,8 +150,7 @@ impl Rows<'_> {
             alone = interval;
         }
         // One relation says nothing about how relations differ: the interval is then that of its facts.
-        let interval =
-            if values.len() == 1 { alone } else { score_interval(&values, None, UNIT, 0.95).map(ends) };
+        let interval = if values.len() == 1 { alone } else { score_interval(&values, None, UNIT, 0.95).map(ends) };
         let n = self.relations.iter().map(|relation| relation.facts.len() as u64).sum();
         let row = self.row("", metric, layer, mean(&values));
         self.rows.push(Observation { interval, n, chance: Some(mean(&chances)), ..row });
@@ -182,12 +181,7 @@ impl Rows<'_> {
     }
 
     /// What is drawn together: relations, or the clusters of a single one. Known in total and at the last layer.
-    fn units(
-        &self,
-        clozes: &[Cloze],
-        total: &dyn Fn(usize) -> f64,
-        last: &dyn Fn(usize) -> f64,
-    ) -> Vec<(f64, f64)> {
+    fn units(&self, clozes: &[Cloze], total: &dyn Fn(usize) -> f64, last: &dyn Fn(usize) -> f64) -> Vec<(f64, f64)> {
         if let [_] = self.relations {
             let mut clusters: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
             for (fact, cloze) in clozes.iter().enumerate() {

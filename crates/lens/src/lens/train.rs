@@ -143,8 +143,7 @@ impl<'a> School<'a> {
         let (table, number) = at;
         let places = self.training.targets.len() as u32;
         let rows: Vec<u32> = (0..self.with.batch).map(|_| rng.random_range(0..places)).collect();
-        let mut gradients: Vec<Vec<f32>> =
-            state.iter_mut().map(|[gradient, ..]| std::mem::take(gradient)).collect();
+        let mut gradients: Vec<Vec<f32>> = state.iter_mut().map(|[gradient, ..]| std::mem::take(gradient)).collect();
         gradients.iter_mut().for_each(|gradient| gradient.fill(0.0));
         for group in groups(&rows, COLUMNS) {
             self.nats(&self.training, reader, table, &group, Some(&mut gradients));

@@ -156,11 +156,10 @@ mod tests {
     fn texts_fall_into_sentences_by_the_stated_rule() {
         let check = |text: &str, expect: &[&str]| assert_eq!(sentences(text).collect::<Vec<_>>(), expect);
         check("One. Two! Three?\nFour\n\n  \n", &["One.", "Two!", "Three?", "Four"]);
-        check(" He said \"Go.\" Then (so it was.) it 1.5 a.b ended", &[
-            "He said \"Go.\"",
-            "Then (so it was.)",
-            "it 1.5 a.b ended",
-        ]);
+        check(
+            " He said \"Go.\" Then (so it was.) it 1.5 a.b ended",
+            &["He said \"Go.\"", "Then (so it was.)", "it 1.5 a.b ended"],
+        );
         check("He had a role . It was 3 @.@ 5", &["He had a role .", "It was 3 @.@ 5"]);
         check("...", &["..."]);
         check("", &[]);

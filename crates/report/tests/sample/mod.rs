@@ -30,6 +30,7 @@ pub(crate) fn sample() -> Findings {
         effects: effects(),
         laws: laws(),
         curves: curves(),
+        inside: Vec::new(),
         abilities,
         provenance: Provenance {
             study_file:

@@ -25,7 +25,7 @@ use std::{path::PathBuf, process::ExitCode};
 )]
 pub(crate) struct CausalArguments {
     #[command(flatten)]
-    common: Common,
+    pub(crate) common: Common,
     /// Facts, as JSON lines
     #[arg(long, value_name = "FILE")]
     facts: PathBuf,

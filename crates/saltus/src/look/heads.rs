@@ -24,7 +24,7 @@ use std::{path::PathBuf, process::ExitCode};
 )]
 pub(crate) struct HeadsArguments {
     #[command(flatten)]
-    common: Common,
+    pub(crate) common: Common,
     /// Random sequences, and windows of the text
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = RangedU64ValueParser::<usize>::new().range(2..=100_000))]
     sequences: usize,

@@ -11,13 +11,11 @@ use crate::{
 };
 use clap::{Args, builder::RangedU64ValueParser};
 use miette::{IntoDiagnostic, Result};
-use saltus_lens::memories::{
-    Corpus, Findings, Memory, PASS, Settings, Trigger, Triggers, definition, look, observe,
-};
-use saltus_lm::{LanguageModel, TokenId, Tokenizer};
+use saltus_lens::memories::{Corpus, PASS, Settings, Triggers, look, observe};
+use saltus_lm::LanguageModel;
 use saltus_random::Key;
 use saltus_record::{ModelKey, Observation};
-use saltus_report::inside::{self, Detail, MemoryBook, Vote};
+use saltus_report::inside::Detail;
 use saltus_study::Event;
 use saltus_transformer::{LocalModel, Model};
 use serde::Serialize;
@@ -36,15 +34,15 @@ const PART: usize = 1 << 16;
 const STEP: usize = 8 * PASS;
 /// Memories of each layer that are kept whole.
 const KEPT: usize = 64;
-/// Tokens of a trigger that are kept: its last ones.
-const SHOWN: usize = 12;
 /// A text file of more bytes is refused.
 const MAX_TEXT: u64 = 1 << 30;
 
 /// What is asked for.
 #[derive(Debug, Args)]
-#[command(after_help = "A sentence ends at the end of a line, and behind `.`, `!` or `?` where white space follows. Each is \
-    read by itself. A run that was stopped goes on where it was.")]
+#[command(
+    after_help = "A sentence ends at the end of a line, and behind `.`, `!` or `?` where white space follows. Each is \
+    read by itself. A run that was stopped goes on where it was."
+)]
 pub(crate) struct MemoriesArguments {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -170,7 +168,7 @@ fn find(
     let findings = look(model, &corpus, &triggers, &settings, &show).into_diagnostic();
     progress.finish();
     let findings = findings?;
-    let book = book(model, tokenizer, &corpus, &findings);
+    let book = saltus_study::inside::memories(model, tokenizer, &corpus, &findings);
     Ok(Found { observations: observe(name, &findings), details: vec![Detail::Memories(book)] })
 }
 
@@ -217,50 +215,6 @@ fn save(triggers: &Triggers, part: &Path) -> Result<()> {
         std::io::Write::write_all(file, &state)
     };
     saltus_record::write_atomically(part, put).into_diagnostic()
-}
-
-/// What the page shows: the memories that were kept whole, in words.
-fn book(model: &Model, tokenizer: &dyn Tokenizer, corpus: &Corpus, findings: &Findings) -> MemoryBook {
-    let read = format!(
-        "{} sentences of {} tokens, {} of them cut to the context",
-        corpus.sentences(),
-        corpus.tokens(),
-        corpus.cut()
-    );
-    let memories = findings.layers.iter().flat_map(|layer| {
-        layer.values.kept.iter().map(|kept| {
-            let next = layer.values.next[kept.unit as usize];
-            let agrees = next.is_some_and(|(next, _)| next == layer.values.first[kept.unit as usize]);
-            memory(tokenizer, corpus, layer.layer, kept, agrees)
-        })
-    });
-    MemoryBook {
-        layers: model.config().layers as u32,
-        units: model.config().mlp_hidden as u32,
-        definition: format!("{}; read: {read}", definition(model.config())),
-        memories: memories.collect(),
-    }
-}
-
-fn memory(tokenizer: &dyn Tokenizer, corpus: &Corpus, layer: u32, kept: &Memory, agrees: bool) -> inside::Memory {
-    let word = |token: TokenId| tokenizer.decode(&[token]);
-    let vote = |(token, score): &(TokenId, f32)| Vote { token: word(*token), score: f64::from(*score) };
-    let trigger = |Trigger { coefficient, sentence, position }: &Trigger| {
-        let prefix = &corpus.sentence(*sentence as usize)[corpus.begin()..=*position as usize];
-        inside::Trigger {
-            coefficient: f64::from(*coefficient),
-            tokens: prefix[prefix.len().saturating_sub(SHOWN)..].iter().copied().map(word).collect(),
-            next: corpus.next(*sentence, *position).map(word),
-        }
-    };
-    inside::Memory {
-        layer,
-        unit: kept.unit,
-        triggers: kept.triggers.iter().map(trigger).collect(),
-        top: kept.top.iter().map(vote).collect(),
-        bottom: kept.bottom.iter().map(vote).collect(),
-        agrees,
-    }
 }
 
 /// One model's look, as it is printed.
@@ -340,7 +294,9 @@ impl Looked {
             let chance = |metric: &str| percent(of("", metric).and_then(|n| n.chance));
             let removal = |group: &str| percent(of(group, "removal").map(|n| n.value));
             let agreement = match of("", "agreement").and_then(|n| n.interval) {
-                Some((low, high)) => format!("{} [{}, {}]", share("agreement"), percent(Some(low)), percent(Some(high))),
+                Some((low, high)) => {
+                    format!("{} [{}, {}]", share("agreement"), percent(Some(low)), percent(Some(high)))
+                }
                 None => share("agreement"),
             };
             rows.push(vec![

@@ -25,7 +25,7 @@ pub(crate) struct PromptArguments {
     /// The text whose next token is asked for
     prompt: String,
     #[command(flatten)]
-    common: Common,
+    pub(crate) common: Common,
     /// The token that is explained [default: the model's first choice]
     #[arg(long, value_name = "TOKEN")]
     target: Option<String>,
