@@ -34,7 +34,9 @@ pub enum Error {
     #[error("the model sees both ways, and its memories have no prefixes as triggers: use a model that sees one way")]
     BothWays,
     /// Fewer sentences than triggers wanted.
-    #[error("{sentences} sentences for the top {top} triggers of each key, one a sentence: give more text or ask for fewer")]
+    #[error(
+        "{sentences} sentences for the top {top} triggers of each key, one a sentence: give more text or ask for fewer"
+    )]
     FewSentences {
         /// Sentences that there are.
         sentences: usize,

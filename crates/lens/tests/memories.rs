@@ -173,9 +173,12 @@ fn random(config: Config) -> Model {
 fn variants() -> Vec<Config> {
     let mut all = Vec::new();
     for residual in [Residual::Serial, Residual::Parallel] {
-        for (activation, gated) in
-            [(Activation::Relu, false), (Activation::Gelu, false), (Activation::Silu, true), (Activation::GeluTanh, true)]
-        {
+        for (activation, gated) in [
+            (Activation::Relu, false),
+            (Activation::Gelu, false),
+            (Activation::Silu, true),
+            (Activation::GeluTanh, true),
+        ] {
             let mut config = plain(8, 2, 20);
             config.context = 16;
             config.architecture.mlp = Mlp { activation, gated, bias: !gated };
@@ -233,10 +236,13 @@ fn memories_sum_to_what_the_layer_adds_and_residuals_to_its_output() {
 
 #[test]
 fn streamed_triggers_are_those_of_a_full_sort() {
-    let text: String = (0..60usize).flat_map(|line| {
-        let letters = (0..3 + line % 11).map(move |i| char::from(b'a' + ((line * line + 3 * i + line * i) % 7) as u8));
-        letters.chain(['\n'])
-    }).collect();
+    let text: String = (0..60usize)
+        .flat_map(|line| {
+            let letters =
+                (0..3 + line % 11).map(move |i| char::from(b'a' + ((line * line + 3 * i + line * i) % 7) as u8));
+            letters.chain(['\n'])
+        })
+        .collect();
     for (config, begins) in variants().into_iter().zip([false, true].into_iter().cycle()) {
         let model = random(config);
         let corpus = Corpus::new(&[&text], &Letters { begins }, 16, None).unwrap();

@@ -101,9 +101,8 @@ fn predictions(found: &LayerPredictions, findings: &Findings, put: &mut Put<'_>)
         ("from_agreement", true, true),
         ("from_composition", false, false),
     ] {
-        let is = |place: usize| {
-            (residual[place] == output[place], ffn[place] == output[place]) == (of_residual, of_ffn)
-        };
+        let is =
+            |place: usize| (residual[place] == output[place], ffn[place] == output[place]) == (of_residual, of_ffn);
         put("", metric, share(&is), None);
     }
 }

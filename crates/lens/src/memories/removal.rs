@@ -66,8 +66,8 @@ fn draw(corpus: &Corpus, triggers: &Triggers, settings: &Settings, slot: usize) 
         let trigger = **half.get(rng.random_range(0..half.len().max(1)))?;
         let last = trigger.position as usize;
         let prefix = &corpus.sentence(trigger.sentence as usize)[..=last];
-        let shortened =
-            [first, last, rng.random_range(first + 1..last)].map(|lost| [&prefix[..lost], &prefix[lost + 1..]].concat());
+        let shortened = [first, last, rng.random_range(first + 1..last)]
+            .map(|lost| [&prefix[..lost], &prefix[lost + 1..]].concat());
         Some(Drawn { slot, unit, trigger, shortened })
     };
     units.into_iter().filter_map(of_unit).collect()

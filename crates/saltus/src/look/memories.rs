@@ -11,9 +11,7 @@ use crate::{
 };
 use clap::{Args, builder::RangedU64ValueParser};
 use miette::{IntoDiagnostic, Result};
-use saltus_lens::memories::{
-    Corpus, Findings, Memory, PASS, Settings, Trigger, Triggers, definition, look, observe,
-};
+use saltus_lens::memories::{Corpus, Findings, Memory, PASS, Settings, Trigger, Triggers, definition, look, observe};
 use saltus_lm::{LanguageModel, TokenId, Tokenizer};
 use saltus_random::Key;
 use saltus_record::{ModelKey, Observation};
@@ -31,9 +29,9 @@ use std::{
 };
 
 /// Tokens between two states on the disk.
-const PART: usize = 1 << 16;
+const PART: usize = 1 << 15;
 /// Tokens between two words of progress.
-const STEP: usize = 8 * PASS;
+const STEP: usize = PASS;
 /// Memories of each layer that are kept whole.
 const KEPT: usize = 64;
 /// Tokens of a trigger that are kept: its last ones.
@@ -43,8 +41,10 @@ const MAX_TEXT: u64 = 1 << 30;
 
 /// What is asked for.
 #[derive(Debug, Args)]
-#[command(after_help = "A sentence ends at the end of a line, and behind `.`, `!` or `?` where white space follows. Each is \
-    read by itself. A run that was stopped goes on where it was.")]
+#[command(
+    after_help = "A sentence ends at the end of a line, and behind `.`, `!` or `?` where white space follows. Each is \
+    read by itself. A run that was stopped goes on where it was."
+)]
 pub(crate) struct MemoriesArguments {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -340,7 +340,9 @@ impl Looked {
             let chance = |metric: &str| percent(of("", metric).and_then(|n| n.chance));
             let removal = |group: &str| percent(of(group, "removal").map(|n| n.value));
             let agreement = match of("", "agreement").and_then(|n| n.interval) {
-                Some((low, high)) => format!("{} [{}, {}]", share("agreement"), percent(Some(low)), percent(Some(high))),
+                Some((low, high)) => {
+                    format!("{} [{}, {}]", share("agreement"), percent(Some(low)), percent(Some(high)))
+                }
                 None => share("agreement"),
             };
             rows.push(vec![
