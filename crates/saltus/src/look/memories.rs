@@ -34,8 +34,8 @@ const PART: usize = 1 << 15;
 const STEP: usize = PASS;
 /// Memories of each layer that are kept whole.
 const KEPT: usize = 64;
-/// Tokens of a trigger that are kept: its last ones.
-const SHOWN: usize = 12;
+/// Triggers of a memory that the page shows, and tokens of each: its last ones.
+const SHOWN: (usize, usize) = (10, 12);
 /// A text file of more bytes is refused.
 const MAX_TEXT: u64 = 1 << 30;
 
@@ -244,23 +244,28 @@ fn book(model: &Model, tokenizer: &dyn Tokenizer, corpus: &Corpus, findings: &Fi
 
 fn memory(tokenizer: &dyn Tokenizer, corpus: &Corpus, layer: u32, kept: &Memory, agrees: bool) -> inside::Memory {
     let word = |token: TokenId| tokenizer.decode(&[token]);
-    let vote = |(token, score): &(TokenId, f32)| Vote { token: word(*token), score: f64::from(*score) };
+    let vote = |(token, score): &(TokenId, f32)| Vote { token: word(*token), score: rounded(*score) };
     let trigger = |Trigger { coefficient, sentence, position }: &Trigger| {
         let prefix = &corpus.sentence(*sentence as usize)[corpus.begin()..=*position as usize];
         inside::Trigger {
-            coefficient: f64::from(*coefficient),
-            tokens: prefix[prefix.len().saturating_sub(SHOWN)..].iter().copied().map(word).collect(),
+            coefficient: rounded(*coefficient),
+            tokens: prefix[prefix.len().saturating_sub(SHOWN.1)..].iter().copied().map(word).collect(),
             next: corpus.next(*sentence, *position).map(word),
         }
     };
     inside::Memory {
         layer,
         unit: kept.unit,
-        triggers: kept.triggers.iter().map(trigger).collect(),
+        triggers: kept.triggers.iter().take(SHOWN.0).map(trigger).collect(),
         top: kept.top.iter().map(vote).collect(),
         bottom: kept.bottom.iter().map(vote).collect(),
         agrees,
     }
+}
+
+/// Four decimals: what a person reads.
+fn rounded(x: f32) -> f64 {
+    (f64::from(x) * 1e4).round() / 1e4
 }
 
 /// One model's look, as it is printed.
