@@ -10,6 +10,8 @@ use saltus_transformer::Model;
 
 /// Tokens of a trigger or a fact that are kept: its last ones.
 const SHOWN: usize = 12;
+/// Triggers of a memory that are kept.
+const TRIGGERS: usize = 10;
 
 /// What the page shows: the memories that were kept whole, in words.
 pub fn memories(model: &Model, tokenizer: &dyn Tokenizer, corpus: &Corpus, findings: &Findings) -> MemoryBook {
@@ -36,11 +38,11 @@ pub fn memories(model: &Model, tokenizer: &dyn Tokenizer, corpus: &Corpus, findi
 
 fn memory(tokenizer: &dyn Tokenizer, corpus: &Corpus, layer: u32, kept: &Memory, agrees: bool) -> inside::Memory {
     let word = |token: TokenId| tokenizer.decode(&[token]);
-    let vote = |(token, score): &(TokenId, f32)| Vote { token: word(*token), score: f64::from(*score) };
+    let vote = |(token, score): &(TokenId, f32)| Vote { token: word(*token), score: rounded(*score) };
     let trigger = |Trigger { coefficient, sentence, position }: &Trigger| {
         let prefix = &corpus.sentence(*sentence as usize)[corpus.begin()..=*position as usize];
         inside::Trigger {
-            coefficient: f64::from(*coefficient),
+            coefficient: rounded(*coefficient),
             tokens: prefix[prefix.len().saturating_sub(SHOWN)..].iter().copied().map(word).collect(),
             next: corpus.next(*sentence, *position).map(word),
         }
@@ -48,11 +50,16 @@ fn memory(tokenizer: &dyn Tokenizer, corpus: &Corpus, layer: u32, kept: &Memory,
     inside::Memory {
         layer,
         unit: kept.unit,
-        triggers: kept.triggers.iter().map(trigger).collect(),
+        triggers: kept.triggers.iter().take(TRIGGERS).map(trigger).collect(),
         top: kept.top.iter().map(vote).collect(),
         bottom: kept.bottom.iter().map(vote).collect(),
         agrees,
     }
+}
+
+/// Four decimals: what a person reads.
+fn rounded(x: f32) -> f64 {
+    (f64::from(x) * 1e4).round() / 1e4
 }
 
 /// Facts in the order in which they were asked, with the object's rank at each layer.

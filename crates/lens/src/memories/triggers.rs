@@ -46,7 +46,11 @@ impl Triggers {
     ///
     /// # Errors
     /// [`Error::BothWays`] for a model that sees what follows: it has no prefixes.
+    ///
+    /// # Panics
+    /// When `top` is 0.
     pub fn new(model: &Model, layers: &[usize], top: usize) -> Result<Self, Error> {
+        assert!(top > 0, "at least one trigger");
         if !model.config().architecture.attention.causal {
             return Err(Error::BothWays);
         }

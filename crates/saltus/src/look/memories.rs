@@ -29,9 +29,9 @@ use std::{
 };
 
 /// Tokens between two states on the disk.
-const PART: usize = 1 << 16;
+const PART: usize = 1 << 15;
 /// Tokens between two words of progress.
-const STEP: usize = 8 * PASS;
+const STEP: usize = PASS;
 /// Memories of each layer that are kept whole.
 const KEPT: usize = 64;
 /// A text file of more bytes is refused.
