@@ -21,7 +21,7 @@ mod moments;
 mod observations;
 mod run;
 
-pub use found::{Effect, Probe, Traced};
+pub use found::{Effect, Peak, Probe, Traced};
 use moments::Moments;
 use run::Runs;
 

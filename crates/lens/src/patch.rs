@@ -17,8 +17,8 @@ pub struct Patch {
 /// Overwrites activations. The last layer is computed where it is wanted, and no patch elsewhere matters there.
 #[derive(Debug, Default)]
 pub struct Patched {
-    /// By site: text, position, values.
-    patches: BTreeMap<Site, Vec<(usize, usize, Arc<[f32]>)>>,
+    /// By site, each with the number of its text.
+    patches: BTreeMap<Site, Vec<(usize, Patch)>>,
 }
 
 impl Patched {
@@ -26,8 +26,8 @@ impl Patched {
     /// the last one holds.
     pub fn new(patches: impl IntoIterator<Item = (usize, Patch)>) -> Self {
         let mut all = Patched::default();
-        for (text, Patch { site, position, values }) in patches {
-            all.patches.entry(site).or_default().push((text, position, values));
+        for (text, patch) in patches {
+            all.patches.entry(patch.site).or_default().push((text, patch));
         }
         all
     }
@@ -39,7 +39,7 @@ impl Taps for Patched {
     }
 
     fn at(&mut self, site: Site, mut activations: Activations<'_>) {
-        for (text, position, values) in self.patches.get(&site).into_iter().flatten() {
+        for (text, Patch { position, values, .. }) in self.patches.get(&site).into_iter().flatten() {
             let mut span = activations.spans[*text].clone();
             if let Some(column) = span.find(|column| activations.positions[*column] as usize == *position) {
                 activations.set_column(column, values);

@@ -137,6 +137,8 @@ fn a_planted_fact_is_found_where_it_is_and_nowhere_else() {
     assert!(sentences.contains("restoring an MLP at the subject's last token works most in layer 2.0"), "{sentences}");
     assert!(sentences.contains("that one is needed"), "{sentences}");
     assert!(!sentences.contains("no single one is needed"), "{sentences}");
+    let idle = "Removing attention of all layers at the subject's last token costs 0.00 nats, next to nothing.";
+    assert!(sentences.contains(idle), "{sentences}");
 }
 
 #[test]
@@ -157,7 +159,8 @@ fn a_fact_that_is_written_twice_needs_neither_of_its_memories() {
     assert!(single.iter().all(|effect| effect.abs() < 0.1), "{single:?}");
     assert!(all.unwrap() < -2.0, "{all:?}");
     let sentences = found.sentences().join("\n");
-    let told = sentences.lines().find(|line| line.starts_with("Removing mlp of all layers at the subject's")).unwrap();
+    let told =
+        sentences.lines().find(|line| line.starts_with("Removing the MLPs of all layers at the subject's")).unwrap();
     assert!(told.ends_with("no single one is needed, others do its work."), "{told}");
     // A window that holds both is needed as a whole.
     let found = of(&knows(&[1, 2]), &Options { window: 3, ..options(Corruption::Swap) });

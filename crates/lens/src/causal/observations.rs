@@ -1,6 +1,6 @@
 //! Effects as observations and in sentences.
 
-use super::{Component, Effect, Intervention, Kind, Place, Traced};
+use super::{Component, Effect, Intervention, Kind, Place, Traced, found::Peak};
 use crate::Mean;
 use saltus_record::{ModelKey, Observation};
 
@@ -41,6 +41,9 @@ impl Place {
         }
     }
 }
+
+/// Nats that are next to nothing: a probability that changes by less than a twentieth of itself.
+const LITTLE: f64 = 0.05;
 
 /// A single part whose removal costs less than this share of that of all of them is not needed: others do its work.
 const NEEDED: f64 = 0.25;
@@ -85,6 +88,7 @@ impl Traced {
     /// Where probe and intervention differ, and where parts do each other's work.
     pub fn sentences(&self) -> Vec<String> {
         let mut all = vec![self.lens_sentence()];
+        all.extend(self.peaks.iter().map(Self::peak_sentence));
         for component in [Component::Mlp, Component::Attention] {
             for place in [Place::Subject, Place::Last] {
                 all.extend(self.restore_sentence(component, place));
@@ -96,28 +100,27 @@ impl Traced {
 
     fn lens_sentence(&self) -> String {
         let all = self.probes.len();
-        let Some(layer) = self.lens_layer else {
-            return format!("The lens has the object at rank 1 behind no layer, for none of {all} questions.");
-        };
-        let mut text = format!(
-            "The lens first has the object at rank 1 behind layer {} ({} of {all} questions)",
-            number(layer, 1),
-            layer.n
-        );
-        for peak in &self.peaks {
-            let (what, place) = (article(peak.component), peak.place.words());
-            text += &format!("; restoring {what} at {place} works most in layer {}", number(peak.layer, 1));
-            if let Some(later) = peak.lens_later {
-                let word = if later.value < 0.0 { "before" } else { "after" };
-                let later = Mean {
-                    value: later.value.abs(),
-                    interval: later.interval.map(|i| turned(i, later.value)),
-                    ..later
-                };
-                text += &format!(", and the lens has it {} layers {word} that", number(later, 1));
-            }
+        match self.lens_layer {
+            None => format!("The lens has the object at rank 1 behind no layer, for none of {all} questions."),
+            Some(layer) => format!(
+                "The lens first has the object at rank 1 behind layer {} ({} of {all} questions).",
+                number(layer, 1),
+                layer.n
+            ),
         }
-        text + "."
+    }
+
+    fn peak_sentence(peak: &Peak) -> String {
+        let (what, place, layer) = (article(peak.component), peak.place.words(), number(peak.layer, 1));
+        let lens = match peak.lens_later {
+            None => String::new(),
+            Some(later) => match told(later) {
+                Some(1) => format!("; the lens has the object {} layers later", number(later, 1)),
+                Some(-1) => format!("; the lens has the object {} layers earlier", number(negated(later), 1)),
+                _ => format!("; the lens has it {} layers later, which is not told from 0", number(later, 1)),
+            },
+        };
+        format!("In the mean over questions, restoring {what} at {place} works most in layer {layer}{lens}.")
     }
 
     /// Effects of single layers, and of all at once.
@@ -140,11 +143,9 @@ impl Traced {
         let best = single.into_iter().max_by(|a, b| a.mean.value.total_cmp(&b.mean.value))?;
         let (what, place, layer) = (article(component), place.words(), best.kind.layer?);
         let (effect, lost) = (number(best.mean, 2), number(self.lost, 2));
-        Some(match best.mean.interval {
-            Some((low, _)) if low > 0.0 => {
-                format!(
-                    "Restoring {what} at {place} brings back {effect} of {lost} nats in layer {layer}, more than elsewhere."
-                )
+        Some(match told(best.mean) {
+            Some(1) => {
+                format!("Restoring {what} at {place} brings back most in layer {layer}: {effect} of {lost} nats.")
             }
             _ => format!(
                 "Restoring {what} at {place} brings back nothing sure in any layer: {effect} nats at most, in layer {layer}."
@@ -156,17 +157,39 @@ impl Traced {
         let (single, all) = self.effects_of(Intervention::Remove, component, place);
         let most = single.into_iter().min_by(|a, b| a.mean.value.total_cmp(&b.mean.value))?;
         let (all, layer) = (all?, most.kind.layer?);
-        let (what, place) = (component.name(), place.words());
+        let (what, place) = (plural(component), place.words());
         let (cost, together) = (number(negated(most.mean), 2), number(negated(all.mean), 2));
-        let harmful = all.mean.interval.map_or(all.mean.value < 0.0, |(_, high)| high < 0.0);
-        let end = match (harmful, most.mean.value > NEEDED * all.mean.value) {
-            (false, _) => "together they are not needed there",
-            (true, true) => "no single one is needed, others do its work",
-            (true, false) => "that one is needed",
+        let begun = format!("Removing {what} of all layers at {place} costs {together} nats");
+        if all.mean.value.abs() < LITTLE {
+            return Some(format!("{begun}, next to nothing."));
+        }
+        if told(all.mean) != Some(-1) {
+            return Some(format!("{begun}, which is not told from 0."));
+        }
+        let end = match (most.mean.value > NEEDED * all.mean.value, told(most.mean)) {
+            (true, _) => "no single one is needed, others do its work",
+            (false, Some(-1)) => "that one is needed",
+            (false, _) => "whether that one is needed is not told",
         };
-        Some(format!(
-            "Removing {what} of all layers at {place} costs {together} nats, of layer {layer} alone {cost}, the most of one layer: {end}."
-        ))
+        Some(format!("{begun}, of layer {layer} alone {cost}, the most of one layer: {end}."))
+    }
+}
+
+/// The sign of a mean that its interval tells from 0; where nothing shows how questions differ, that of the mean.
+fn told(mean: Mean) -> Option<i8> {
+    let (low, high) = mean.interval.unwrap_or((mean.value, mean.value));
+    match (low > 0.0, high < 0.0) {
+        (true, _) => Some(1),
+        (_, true) => Some(-1),
+        _ => None,
+    }
+}
+
+fn plural(component: Component) -> &'static str {
+    match component {
+        Component::Mlp => "the MLPs",
+        Component::Attention => "attention",
+        Component::Residual => "the stream",
     }
 }
 
@@ -178,13 +201,9 @@ fn article(component: Component) -> &'static str {
     }
 }
 
-/// The interval of the size of a value.
-fn turned((low, high): (f64, f64), value: f64) -> (f64, f64) {
-    if value < 0.0 { (-high, -low) } else { (low, high) }
-}
-
 fn negated(mean: Mean) -> Mean {
-    Mean { value: -mean.value, interval: mean.interval.map(|(low, high)| (-high, -low)), ..mean }
+    let less = |x: f64| 0.0 - x;
+    Mean { value: less(mean.value), interval: mean.interval.map(|(low, high)| (less(high), less(low))), ..mean }
 }
 
 fn number(mean: Mean, digits: usize) -> String {

@@ -141,7 +141,7 @@ fn definition(traced: &Traced, options: &Options, left_out: &[(String, u64)]) ->
     let Options { corruption, draws, removal, window } = options;
     let corrupted = match corruption {
         Corruption::Noise { sigmas } => {
-            format!("noise of {sigmas} standard deviations on the subject's embeddings, mean of {draws} draws")
+            format!("noise of {sigmas} standard deviations on the subject's embeddings (draws: {draws})")
         }
         Corruption::Swap => format!("the subject of another fact in its place, at most {draws} of them"),
     };

@@ -86,20 +86,28 @@ fn one_token(prompt: &str, target: &str, opened: &Opened) -> Result<TokenId> {
     let spaced = before.ends_with(char::is_whitespace) || target.starts_with(char::is_whitespace);
     let joined =
         [" ", ""].iter().filter(|blank| blank.is_empty() || !spaced).map(|blank| format!("{before}{blank}{target}"));
-    let mut several = 0;
+    let (mut several, mut unknown) = (0, false);
     for text in joined {
         let tokens = encode(&text)?;
         match tokens.strip_prefix(&read[..]) {
-            Some([token]) => return Ok(*token),
-            Some(more) if several == 0 => several = more.len(),
+            Some([token]) if says(&opened.text(*token), target) => return Ok(*token),
+            Some([_]) => unknown = true,
+            // The last one has no blank of ours.
+            Some(more) => several = more.len(),
             _ => {}
         }
     }
     let what = match several {
+        _ if unknown => format!("is no token of {}", opened.key.name),
         0 => "changes how the prompt's end is split into tokens".into(),
         count => format!("is {count} tokens of {}", opened.key.name),
     };
     Err(Refused(format!("--target {target:?} {what}: give a target that is one token behind the prompt")).into())
+}
+
+/// Whether a token stands for this text, and not for whatever is unknown; some tokenizers make text lower-case.
+fn says(token: &str, text: &str) -> bool {
+    token.trim().to_lowercase() == text.trim().to_lowercase()
 }
 
 /// What the page shows.

@@ -24,7 +24,11 @@ pub(super) fn parse(path: &Path, text: &str) -> std::result::Result<Vec<Fact>, S
     const LIKE: &str = r#"write lines like {"relation": "capital", "subject": "France", "template": "The capital of [X] is [Y].", "object": "Paris"}"#;
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     let fact = |(number, line): (usize, &str)| {
-        serde_json::from_str(line).map_err(|e| format!("{}, line {number}: {e}: {LIKE}", path.display()))
+        serde_json::from_str(line).map_err(|e| {
+            // The parser counts lines within this one.
+            let problem = e.to_string().replace(" at line 1", " at");
+            format!("{}, line {number}: {problem}: {LIKE}", path.display())
+        })
     };
     let facts: Vec<Fact> = lines.map(fact).collect::<std::result::Result<_, _>>()?;
     if facts.is_empty() { Err(format!("{}: no fact in it: {LIKE}", path.display())) } else { Ok(facts) }
