@@ -24,6 +24,7 @@ WIDTH, LAYERS, HEADS, VOCABULARY, CONTEXT, WINDOW = 64, 3, 4, 320, 128, 24
 # Rows of tokens: one token, and some shorter and longer than the window and than half the context.
 LENGTHS = [1, 7, 24, 25, 61, 120]
 GREEDY = 24
+BOTH_WAYS = ("bert", "eurobert")  # see what stands on both sides
 
 SIZES = {
     "hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "intermediate_size": 176,
@@ -67,6 +68,10 @@ def families():
     yield "OLMo 2", t.olmo2.Olmo2Config(**GROUPED)
     yield from gemmas()
     yield "BERT", t.bert.BertConfig(**SIZES)
+    yield "EuroBERT", t.eurobert.EuroBertConfig(**GROUPED, mask_token_id=1)
+    yield "EuroBERT, tied, biases", t.eurobert.EuroBertConfig(
+        **SIZES, mask_token_id=1, tie_word_embeddings=True, attention_bias=True, mlp_bias=True
+    )
 
 
 def llamas():
@@ -109,7 +114,7 @@ def gemmas():
 def make(config, seed):
     """A model with every tensor random, such that logits differ from one another by several units."""
     torch.manual_seed(seed)
-    kind = AutoModelForMaskedLM if config.model_type == "bert" else AutoModelForCausalLM
+    kind = AutoModelForMaskedLM if config.model_type in BOTH_WAYS else AutoModelForCausalLM
     model = kind.from_config(config, attn_implementation="eager").eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -236,8 +241,8 @@ def check(name, config, folder, tokenizer):
             assert spread > 0.5, f"{name}: logits spread by {spread:.2f} only"
             together = ask(path, VOCABULARY, logits=rows, seconds=seconds, together=True)["logits"]
             hold(name, "logits, one pass against many, relative L2", largest(together, ours), TOGETHER)
-            if config.model_type == "bert":
-                check_fill(name, path, rows, seconds, theirs)
+            if config.model_type in BOTH_WAYS:
+                check_fill(name, path, rows, seconds or [len(row) for row in rows], theirs)
             else:
                 check_greedy(name, reference, path, [row[: CONTEXT - GREEDY] for row in rows], GREEDY)
 

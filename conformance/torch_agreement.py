@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
-from transformers import LlamaForCausalLM
+from transformers import AutoConfig, EuroBertForMaskedLM, LlamaForCausalLM
 from transformers.utils import logging
 
 LOGPROB = 1e-4  # largest absolute difference, nats
@@ -22,7 +22,9 @@ TRAINED = 1e-4  # relative L2 of each tensor after ten steps
 
 def open_model(folder):
     """The model as transformers reads it; every tensor of the file must have found its place, and no other be missing."""
-    model, report = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    both_ways = AutoConfig.from_pretrained(folder).model_type == "eurobert"
+    architecture = EuroBertForMaskedLM if both_ways else LlamaForCausalLM
+    model, report = architecture.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         assert not report[kind], f"{folder}: {kind}: {report[kind]}"
     return model
@@ -125,7 +127,7 @@ def check_training(case, model, batch):
 
 def main():
     cases = sorted(path.parent for path in Path(sys.argv[1]).glob("*/batch.json"))
-    assert len(cases) == 5, f"{len(cases)} cases in {sys.argv[1]}"
+    assert len(cases) == 6, f"{len(cases)} cases in {sys.argv[1]}"
     logging.disable_progress_bar()
     wrong = [line for case in cases for line in check(case)]
     if wrong:

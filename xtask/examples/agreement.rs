@@ -3,11 +3,12 @@
 //!
 //! For each `FOLDER/<case>/{model/, batch.json}` (saltus-train's example `gradient_dump` writes them) this writes
 //! - `logprobs.json`, `[row][position][token]`: the natural-log probability of each token of the vocabulary after the
-//!   row's tokens up to and including `position`; the last position has none, because nothing fits behind it;
+//!   row's tokens up to and including `position`, or, by a model that sees both ways, at `position` of the whole row; the
+//!   last position has none, because nothing fits behind it;
 //! - `sparse.json`, the batch again, with only the first positions of each row scored: none, 1, 8, 16, 17, all;
 //! - `sparse/`, the gradient of the mean loss of that batch, saved as if it were a model.
 
-use saltus_lm::{LanguageModel, NoText, ScoreRequest, TokenId};
+use saltus_lm::{FillRequest, LanguageModel, NoText, ScoreRequest, TokenId};
 use saltus_transformer::{IGNORE, LocalModel, Rows, Weights, Workspace, loss_and_gradient};
 use std::{error::Error, fs, path::Path, sync::Arc};
 
@@ -23,7 +24,7 @@ fn main() -> Outcome<()> {
         write_sparse(&weights, &rows, &case)?;
         let vocabulary = weights.config.vocabulary;
         let model = LocalModel::new(weights, Arc::new(NoText { vocabulary }));
-        let logprobs = rows.iter().map(|row| after_each_position(&model, row)).collect::<Outcome<Vec<_>>>()?;
+        let logprobs = rows.iter().map(|row| at_each_position(&model, row)).collect::<Outcome<Vec<_>>>()?;
         write(&case.join("logprobs.json"), &logprobs)?;
     }
     Ok(())
@@ -50,8 +51,16 @@ fn write_sparse(weights: &Weights, rows: &[Vec<TokenId>], case: &Path) -> Outcom
 }
 
 /// `[position][token]`
-fn after_each_position(model: &LocalModel, row: &[TokenId]) -> Outcome<Vec<Vec<f32>>> {
+fn at_each_position(model: &LocalModel, row: &[TokenId]) -> Outcome<Vec<Vec<f32>>> {
     let tokens = 0..u32::try_from(model.tokenizer().vocabulary())?;
+    if model.capabilities().fills {
+        let position = |at: usize| {
+            let targets = tokens.clone().map(|token| (at, token)).collect();
+            let request = FillRequest { tokens: row.to_vec(), second: row.len(), targets };
+            Ok(model.fill(&[request])?.remove(0).logprobs)
+        };
+        return (0..row.len() - 1).map(position).collect();
+    }
     let position = |end: usize| {
         let request = |token| ScoreRequest { context: row[..end].to_vec(), continuation: vec![token] };
         let scores = model.score(&tokens.clone().map(request).collect::<Vec<_>>())?;

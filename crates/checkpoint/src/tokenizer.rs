@@ -69,6 +69,15 @@ impl FileTokenizer {
         }
     }
 
+    /// Whether the white space before this special token belongs to it, as before RoBERTa's mask: what stands there is a
+    /// word with the space before it.
+    pub fn takes_space(&self, token: TokenId) -> bool {
+        match &self.model {
+            Model::Pipeline(pipeline) => pipeline.takes_space(token),
+            Model::Scored(_) => false,
+        }
+    }
+
     /// Every token has a row among the `rows` of the model's embedding. (More rows than tokens are usual: padding.)
     pub fn fits(&self, rows: usize) -> Result<(), Error> {
         if self.vocabulary <= rows {

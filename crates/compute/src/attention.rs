@@ -1,6 +1,6 @@
-//! Causal attention with grouped queries and its gradient (Vaswani et al., arXiv 1706.03762; Ainslie et al.,
-//! arXiv 2305.13245), in blocks that skip the future and never store the whole attention matrix (Dao et al.,
-//! arXiv 2205.14135).
+//! Causal or bidirectional attention with grouped queries and its gradient (Vaswani et al., arXiv 1706.03762; Ainslie
+//! et al., arXiv 2305.13245), in blocks that skip what is not seen and never store the whole attention matrix (Dao et
+//! al., arXiv 2205.14135).
 //!
 //! Forward, the lanes run along a block of queries, so that the softmax over keys is made of whole-register
 //! operations; backward, along a block of keys. Queries may be fewer than keys: with a loss on some positions alone,
@@ -49,9 +49,10 @@ pub struct Attention<'a, T> {
     pub heads: Heads,
     /// The sequences.
     pub segments: &'a [Segment],
-    /// For each query column its position in its sequence: it sees the keys up to there. `positions.len()` is the
+    /// For each query column the last key of its sequence that it sees, with all before it; in order within a sequence.
+    /// Its own position where attention is causal, the sequence's last where it is bidirectional. `sees.len()` is the
     /// number of query columns.
-    pub positions: &'a [u32],
+    pub sees: &'a [u32],
     /// `[heads * head_dim, query columns]`.
     pub q: &'a [T],
     /// `[kv_heads * head_dim, key columns]`.
@@ -67,7 +68,7 @@ impl<T: Real> Attention<'_, T> {
     /// Offsets of head `h` in the query and in the key arrays.
     fn offsets(&self, h: usize) -> (usize, usize) {
         let Heads { heads, kv_heads, head_dim } = self.heads;
-        (h * head_dim * self.positions.len(), h / (heads / kv_heads) * head_dim * self.key_columns())
+        (h * head_dim * self.sees.len(), h / (heads / kv_heads) * head_dim * self.key_columns())
     }
     /// Scores are scaled by 1 / sqrt(head_dim).
     fn scale(&self) -> T {
@@ -100,7 +101,7 @@ vectorized! {
             max: vec![T::ZERO; width],
             inverse: vec![T::ZERO; width],
         };
-        let columns = of.positions.len();
+        let columns = of.sees.len();
         for segment in of.segments {
             for head in 0..of.heads.heads {
                 for start in segment.queries.clone().step_by(width) {
@@ -139,7 +140,7 @@ impl<T: Real> Forward<T> {
     #[inline(always)]
     fn block<S: Simd>(&mut self, simd: S, of: &Attention<'_, T>, first_key: usize, head: usize, block: Range<usize>) {
         let (width, head_dim) = (self.position.len(), of.heads.head_dim);
-        let (columns, key_columns, scale) = (of.positions.len(), of.key_columns(), of.scale());
+        let (columns, key_columns, scale) = (of.sees.len(), of.key_columns(), of.scale());
         let (at, kv_at) = of.offsets(head);
         let rows = self.query.chunks_exact_mut(width).enumerate();
         let scale_by = V::<S, T>::splat(simd, scale);
@@ -154,7 +155,7 @@ impl<T: Real> Forward<T> {
                 to.iter_mut().zip(from).for_each(|(to, from)| *to = *from * scale);
             }
         }
-        let positions = &of.positions[block.clone()];
+        let positions = &of.sees[block.clone()];
         self.position.fill(T::ZERO);
         for (to, from) in self.position.iter_mut().zip(positions) {
             *to = T::from_f64(f64::from(*from));

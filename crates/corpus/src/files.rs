@@ -9,7 +9,7 @@ use crate::chunks::Chunks;
 use crate::permutation::Permutation;
 use crate::{Batch, Corpus, Error, Vocabulary};
 use cache::Tokens;
-use saltus_lm::Tokenizer;
+use saltus_lm::{TokenId, Tokenizer};
 use saltus_random::Key;
 use saltus_task::{Asked, Candidate, QuestionSet};
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,27 @@ impl TextFiles {
         self.vocabulary.clone()
     }
 
+    /// At most `items` held-out windows of `context` tokens, or of fewer where a whole chunk has not so many. Different
+    /// chunks come before more of the same.
+    ///
+    /// # Errors
+    /// If the tokenizer fails on the text.
+    pub(crate) fn held_out_tokens(&self, items: usize) -> Result<Vec<Vec<TokenId>>, Error> {
+        let chunks: Vec<Vec<Vec<TokenId>>> = self.encoded(items)?.iter().map(|c| self.whole_windows(c)).collect();
+        Ok(in_turn(&chunks).take(items).cloned().collect())
+    }
+
+    fn whole_windows(&self, tokens: &[TokenId]) -> Vec<Vec<TokenId>> {
+        let length = self.context.min(tokens.len()).max(1);
+        tokens.chunks_exact(length).map(<[TokenId]>::to_vec).collect()
+    }
+
+    /// Tokens of as many held-out chunks as can be needed for `items` windows.
+    fn encoded(&self, items: usize) -> Result<Vec<Vec<TokenId>>, Error> {
+        let failed = |e: saltus_lm::Error| Error::setting("tokenizer", e.to_string(), "use another tokenizer");
+        self.vocabulary.encode_all(&self.held_out[..items.min(self.held_out.len())]).map_err(failed)
+    }
+
     /// At most `items` held-out windows of up to `context` tokens as questions: a prompt of a token or a few and the
     /// rest to be scored. Prompt, rest and whole each have the very tokens that the text has, so it does not matter
     /// whether they are encoded together or apart. Different chunks come before more of the same.
@@ -106,15 +127,8 @@ impl TextFiles {
     /// # Errors
     /// If the tokenizer does not give back the text that it was given, so that there are no such windows.
     pub fn held_out(&self, items: usize) -> Result<QuestionSet, Error> {
-        let failed = |e: saltus_lm::Error| Error::setting("tokenizer", e.to_string(), "use another tokenizer");
-        let chunks = &self.held_out[..items.min(self.held_out.len())];
-        let mut windows = Vec::with_capacity(chunks.len());
-        for tokens in self.vocabulary.encode_all(chunks).map_err(failed)? {
-            windows.push(self.windows(&tokens));
-        }
-        let most = windows.iter().map(Vec::len).max().unwrap_or(0);
-        let in_turn = (0..most).flat_map(|w| windows.iter().filter_map(move |windows| windows.get(w)));
-        let questions: Vec<Asked> = in_turn.take(items).cloned().collect();
+        let windows: Vec<Vec<Asked>> = self.encoded(items)?.iter().map(|tokens| self.windows(tokens)).collect();
+        let questions: Vec<Asked> = in_turn(&windows).take(items).cloned().collect();
         if questions.is_empty() && items > 0 {
             let problem = "no held-out text comes back as it was from its tokens";
             return Err(Error::setting("tokenizer", problem, "use `byte`, `bpe`, or a byte-level tokenizer.json"));
@@ -156,6 +170,12 @@ impl TextFiles {
         }
         None
     }
+}
+
+/// The first of each list, then the second of each, and so on.
+fn in_turn<T>(lists: &[Vec<T>]) -> impl Iterator<Item = &T> {
+    let most = lists.iter().map(Vec::len).max().unwrap_or(0);
+    (0..most).flat_map(|at| lists.iter().filter_map(move |list| list.get(at)))
 }
 
 impl Corpus for TextFiles {

@@ -1,15 +1,18 @@
 //! Text and generated sequences as batches; tokenizers. Knows no model.
 //!
 //! A corpus is a pure function of (key, step): nothing to save, nothing to replay on resume. [`Mix`] packs generated
-//! items into rows as it is asked for them; [`TextFiles`] tokenises the user's files once and deals out windows of them.
+//! items into rows as it is asked for them; [`TextFiles`] tokenises the user's files once and deals out windows of
+//! them, [`Masked`] hides tokens in these.
 
 mod chunks;
 mod files;
+mod masked;
 mod mix;
 mod permutation;
 mod vocabulary;
 
 pub use files::{TextFiles, TextSource, TokenizerSource};
+pub use masked::{HiddenWindows, Masked, Objective};
 pub use mix::{Component, Mix};
 pub use vocabulary::{ALPHABET, PADDING, Vocabulary};
 
@@ -53,6 +56,11 @@ pub trait Corpus: Send + Sync {
     fn identity(&self) -> String;
     /// Distinct tokens, where the corpus is finite.
     fn unique_tokens(&self) -> Option<u64>;
+    /// The token that hides what is asked, where the objective is masked: a target is then what stands at its own
+    /// position, else what stands at the next.
+    fn mask(&self) -> Option<saltus_lm::TokenId> {
+        None
+    }
 }
 
 /// What is wrong with a corpus, where, and what to do about it.

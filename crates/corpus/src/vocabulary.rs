@@ -4,6 +4,7 @@ use crate::Error;
 use saltus_lm::TokenId;
 use serde_json::{Map, Value, json};
 use std::path::Path;
+use tokenizers::AddedToken;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::{ModelWrapper, TrainerWrapper};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -14,6 +15,9 @@ pub const ALPHABET: &str = "_abcdefghijklmnopqrstuvwxyz0123456789ABCDFGKPQRT; +=
 
 /// The token that fills rows: `_`.
 pub const PADDING: TokenId = 0;
+
+/// The token that hides what is asked of a masked model, as BERT's tokenizers call it.
+const MASK: &str = "[MASK]";
 
 /// The name under which `transformers` looks for a tokenizer.
 const FILE: &str = "tokenizer.json";
@@ -76,6 +80,28 @@ impl Vocabulary {
         Self::trained(inner).map_err(|e| Error::setting("tokenizer.bpe", e, "check the text files"))
     }
 
+    /// The same tokenizer with a special token `[MASK]` behind its others, unless it has one; and that token. Where the
+    /// tokenizer's words bring the space before them along, as byte-pair encoding's do, so does the mask. What looks like
+    /// the mask in a text is text.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the tokenizer takes no such token.
+    pub fn with_mask(&self) -> Result<(Self, TokenId), Error> {
+        let refused = |e: String| {
+            let problem = format!("it can be given no token {MASK} ({e})");
+            Error::setting("tokenizer", problem, "use `byte`, `bpe`, or another tokenizer.json")
+        };
+        let mut inner: tokenizers::Tokenizer =
+            self.json().parse().map_err(|e: tokenizers::Error| refused(e.to_string()))?;
+        if !inner.get_added_vocabulary().is_special_token(MASK) {
+            let words = !matches!(self, Vocabulary::Char | Vocabulary::Byte);
+            inner.add_special_tokens(&[AddedToken::from(MASK, true).lstrip(words)]);
+        }
+        inner.set_encode_special_tokens(true);
+        let mask = inner.token_to_id(MASK).ok_or_else(|| refused("it is lost".into()))?;
+        Ok((Self::trained(inner).map_err(refused)?, mask))
+    }
+
     /// The tokenizer in the `tokenizer.json` at `path`.
     ///
     /// # Errors
@@ -106,7 +132,12 @@ impl Vocabulary {
     /// # Errors
     /// [`Error::File`] if they cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), Error> {
-        let config = json!({ "tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": false });
+        let mut config = json!({ "tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": false });
+        if let Vocabulary::Trained(trained) = self
+            && trained.inner.get_added_vocabulary().is_special_token(MASK)
+        {
+            config["mask_token"] = MASK.into();
+        }
         for (name, text) in [(FILE, self.json()), ("tokenizer_config.json", format!("{config:#}"))] {
             let path = folder.join(name);
             std::fs::write(&path, text).map_err(|e| Error::unwritable(&path, &e))?;

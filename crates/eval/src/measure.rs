@@ -81,20 +81,7 @@ impl<'q> Prepared<'q> {
             });
         let records = outcomes.zip(asked).map(|(outcome, question)| Record {
             model: key.clone(),
-            question: QuestionKey {
-                family: set.family.clone(),
-                task: set.task.clone(),
-                subtask: set.subtask.clone(),
-                style: set.style.to_string(),
-                shots: set.shots,
-                shot_mode: set.shot_mode.to_string(),
-                shot_seed: set.shot_seed,
-                boundary: boundary.name().to_owned(),
-                item: question.number,
-                cluster: question.cluster,
-                prompt: prompt_identity(&question.prompt),
-                chance: set.chance,
-            },
+            question: question_key(set, question, boundary.name()),
             outcome,
         });
         Ok(records.collect())
@@ -150,17 +137,37 @@ impl std::ops::AddAssign for Cost {
     }
 }
 
+/// How a question is called in records.
+pub(crate) fn question_key(set: &QuestionSet, question: &Question, boundary: &str) -> QuestionKey {
+    QuestionKey {
+        family: set.family.clone(),
+        task: set.task.clone(),
+        subtask: set.subtask.clone(),
+        style: set.style.to_string(),
+        shots: set.shots,
+        shot_mode: set.shot_mode.to_string(),
+        shot_seed: set.shot_seed,
+        boundary: boundary.to_owned(),
+        item: question.number,
+        cluster: question.cluster,
+        prompt: prompt_identity(&question.prompt),
+        chance: set.chance,
+    }
+}
+
+/// A set that asks for what the model cannot give.
+pub(crate) fn incapable(set: &QuestionSet, wanted: &'static str) -> Error {
+    let QuestionSet { family, task, style, shots, .. } = set;
+    Error::Incapable { set: format!("{family}, {task}, {style}, {shots} shots,"), wanted }
+}
+
 fn check_capabilities(model: &dyn LanguageModel, set: &QuestionSet, asked: &[Question]) -> Result<(), Error> {
     let capabilities = model.capabilities();
-    let incapable = |wanted| {
-        let QuestionSet { family, task, style, shots, .. } = set;
-        Err(Error::Incapable { set: format!("{family}, {task}, {style}, {shots} shots,"), wanted })
-    };
     if !capabilities.scores && asked.iter().any(|q| !q.candidates.is_empty()) {
-        return incapable("log-probabilities of given answers");
+        return Err(incapable(set, "log-probabilities of given answers"));
     }
     if !capabilities.generates && asked.iter().any(|q| q.generate.is_some()) {
-        return incapable("generated answers");
+        return Err(incapable(set, "generated answers"));
     }
     Ok(())
 }
@@ -200,7 +207,7 @@ fn score(
 }
 
 /// A candidate before it is scored. An empty text stays so: it is certain.
-fn unscored(number: usize, candidate: &task::Candidate) -> Candidate {
+pub(crate) fn unscored(number: usize, candidate: &task::Candidate) -> Candidate {
     Candidate {
         index: number as u32,
         role: match candidate.role {
@@ -228,7 +235,11 @@ fn refuse(encoded: &mut [Result<Encoded, String>], refused: Vec<(usize, String)>
 }
 
 /// Log-probabilities of `tokens`, and whether each was the most probable token.
-fn check_score(score: Score, tokens: &[TokenId], vocabulary: usize) -> Result<(Vec<f32>, Vec<bool>), String> {
+pub(crate) fn check_score(
+    score: Score,
+    tokens: &[TokenId],
+    vocabulary: usize,
+) -> Result<(Vec<f32>, Vec<bool>), String> {
     let Score { logprobs, argmax } = score;
     if logprobs.len() != tokens.len() || argmax.len() != tokens.len() {
         return Err(format!(

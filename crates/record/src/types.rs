@@ -53,7 +53,8 @@ pub struct QuestionKey {
     pub shot_mode: String,
     /// Seed of the draw of shots.
     pub shot_seed: u64,
-    /// Where the prompt ends and the answer begins, in tokens: `bigbench` (encoded apart), `lm-eval` or `joint`.
+    /// Where the prompt ends and the answer begins, in tokens: `bigbench` (encoded apart), `lm-eval` or `joint`;
+    /// `none` where gaps in a text are filled.
     pub boundary: String,
     /// Number of the item within the task; the same for every model, however many are asked.
     pub item: u32,

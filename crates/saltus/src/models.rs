@@ -310,24 +310,30 @@ fn fill(arguments: &AskArguments, model: Model, tokenizer: FileTokenizer) -> Res
 /// The text with `[MASK]` and `[SEP]` as the tokens of these names, between the marks that the model expects; every gap
 /// is a target. Also the mask.
 pub(crate) fn with_gaps(text: &str, tokenizer: &FileTokenizer) -> Result<(FillRequest, TokenId)> {
-    let special = |name: &str| {
+    let required = |name: &str| {
         let problem = || format!("{} has no token {name}", tokenizer.path().display());
         tokenizer.special(name).ok_or_else(|| miette::miette!(help = "use a model of BERT's kind", "{}", problem()))
     };
-    let (mask, between) = (special("[MASK]")?, special("[SEP]")?);
-    let (mut tokens, mut second, mut targets) = (vec![special("[CLS]")?], None, Vec::new());
+    let mask = required("[MASK]")?;
+    // BERT's texts stand between marks; those of the masked models that are trained here have none.
+    let between = tokenizer.special("[SEP]");
+    let mut tokens: Vec<TokenId> = tokenizer.special("[CLS]").into_iter().collect();
+    let (mut second, mut targets) = (None, Vec::new());
     for (number, sentence) in text.split("[SEP]").enumerate() {
         if number == 1 {
+            required("[SEP]")?;
             second = Some(tokens.len());
         }
+        let gaps = sentence.matches("[MASK]").count();
         for (number, part) in sentence.split("[MASK]").enumerate() {
             if number > 0 {
                 targets.push((tokens.len(), mask));
                 tokens.push(mask);
             }
-            tokens.extend(tokenizer.encode(part).into_diagnostic()?);
+            let spaced = number == gaps || !tokenizer.takes_space(mask);
+            tokens.extend(tokenizer.encode(if spaced { part } else { part.trim_end() }).into_diagnostic()?);
         }
-        tokens.push(between);
+        tokens.extend(between);
     }
     let second = second.unwrap_or(tokens.len());
     Ok((FillRequest { tokens, second, targets }, mask))

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
-use common::{TINY, files, folder, saltus, told};
+use common::{MASKED, TINY, files, folder, saltus, told, write_song};
 use std::{fs, path::Path, process::Command};
 
 /// What `saltus run study.toml` says of a study file.
@@ -60,6 +60,21 @@ fn text_file(bytes: &[u8]) -> String {
     let folder = folder(&TINY.replacen("[[ladder]]", corpus, 1));
     fs::write(folder.path().join("mine.txt"), bytes).unwrap();
     told(folder.path(), &saltus(folder.path(), &["run", "study.toml", "--quiet"]))
+}
+
+/// What it says of a masked study with this in place of one of its parts.
+fn masked(from: &str, to: &str) -> String {
+    assert!(MASKED.contains(from), "{from}");
+    let folder = folder(&MASKED.replacen(from, to, 1));
+    write_song(folder.path());
+    told(folder.path(), &saltus(folder.path(), &["run", "study.toml", "--quiet"]))
+}
+
+#[test]
+fn masked_studies() {
+    insta::assert_snapshot!("objective", masked("\"masked\"", "\"maskd\""));
+    let task = "[[task]]\nfamily = \"copy\"\nitems = 20\nletters = { min = 2, max = 4 }\n\n[analysis]";
+    insta::assert_snapshot!("task of a masked study", masked("[analysis]", task));
 }
 
 #[test]

@@ -146,8 +146,7 @@ fn fill(study: &Study, store: &Store, cells: &[Cell], tell: &(dyn Fn(Event) + Sy
         let weights = Weights::load(&folder).map_err(Error::room)?;
         let model = LocalModel::new(weights, study.corpus.tokenizer());
         cells.iter().try_for_each(|cell| {
-            let set = &study.sets[cell.set].set;
-            let records = saltus_eval::measure(&model, &cell.model, set, ENCODING).map_err(Error::room)?;
+            let records = study.sets[cell.set].ask(&model, &cell.model, usize::MAX).map_err(Error::room)?;
             saltus_record::write_records(&store.part(&cell.key), &cell.key, &records).map_err(Error::room)?;
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             let detail = format!("{} {} seed {}", cell.made.ladder, cell.model.name, cell.made.seed);

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use miette::{NamedSource, SourceSpan};
-use saltus_corpus::TokenizerSource;
+use saltus_corpus::{Objective, TokenizerSource};
 use serde::Deserialize;
 use std::{ops::Range, path::PathBuf};
 use toml::Spanned;
@@ -117,6 +117,9 @@ pub struct CorpusSpec {
     pub files: Vec<PathBuf>,
     /// `"byte"`, `{ bpe = 4096 }` (trained on the files) or `{ file = "tokenizer.json" }`.
     pub tokenizer: TokenizerSource,
+    /// What models learn to tell: `"next-token"`, or `"masked"`, which gives models that see both ways and fill gaps.
+    #[serde(default)]
+    pub objective: Objective,
     /// Share of the text held out for measuring the loss.
     pub held_out: f64,
     /// Held-out windows asked of each checkpoint.

@@ -287,11 +287,15 @@ impl Book<'_> {
         let mut keys: Vec<&str> = self.measured.iter().map(|m| m.cell.key.as_str()).collect();
         keys.sort_unstable();
         let items: usize = self.measured.iter().map(|m| m.lengths.len()).sum();
+        let boundary = match self.study.corpus.mask() {
+            Some(_) => "none: gaps in a text are filled, with what stands on both sides".into(),
+            None => format!("prompt and answer are encoded apart ({})", crate::cells::ENCODING.boundary.name()),
+        };
         let facts = [
             ("interval", "two-sided 95%, over items and training seeds".to_string()),
             ("resamples", self.study.resamples.to_string()),
             ("emerged", format!("beyond doubt more than {} above chance", self.study.delta)),
-            ("boundary", format!("prompt and answer are encoded apart ({})", crate::cells::ENCODING.boundary.name())),
+            ("boundary", boundary),
             ("tokenizer", self.study.corpus.tokenizer().identity()),
             ("record schema", saltus_record::SCHEMA.to_string()),
         ];

@@ -2,14 +2,12 @@
 
 use crate::{
     cells,
-    cells::ENCODING,
     error::Error,
     plan::{ModelPlan, Study},
     run::{StatusRow, status},
     store::Store,
     training::{self, model_key},
 };
-use saltus_eval::Prepared;
 use saltus_train::{Job, Plan, Rung};
 use saltus_transformer::{Config, LocalModel, Weights};
 use serde::Serialize;
@@ -156,11 +154,11 @@ impl Clock<'_> {
         let (asked, key) =
             (LocalModel::new(weights, self.study.corpus.tokenizer()), model_key(self.study, model, 0, 0, ""));
         let times = self.study.sets.iter().map(|plan| {
-            let all = &plan.set.questions;
-            let few = &all[..all.len().min(QUESTIONS)];
+            let all = plan.set.questions.len();
+            let few = all.min(QUESTIONS);
             let begun = Instant::now();
-            Prepared::new(&asked, few, ENCODING).measure(&asked, &key, &plan.set).map_err(Error::room)?;
-            Ok(begun.elapsed().as_secs_f64() * all.len() as f64 / few.len() as f64)
+            plan.ask(&asked, &key, few).map_err(Error::room)?;
+            Ok(begun.elapsed().as_secs_f64() * all as f64 / few as f64)
         });
         let seconds = times.collect::<Result<Vec<f64>, Error>>()?;
         self.questions.push((config.clone(), seconds.clone()));

@@ -1,13 +1,19 @@
 //! What a study file means: validated models, questions and cells, each with its key.
 
 use crate::{
+    cells::ENCODING,
     error::Error,
     file::{CorpusSpec, LadderSpec, Rate, Rows, Size, Source, StudyFile, TrainSpec},
     looks::{self, LookPlan},
     store::Store,
 };
-use saltus_corpus::{Component, Corpus, Mix, TextFiles, TextSource, TokenizerSource, Vocabulary};
+use saltus_corpus::{
+    Component, Corpus, HiddenWindows, Masked, Mix, Objective, TextFiles, TextSource, TokenizerSource, Vocabulary,
+};
+use saltus_eval::Prepared;
+use saltus_lm::{FillRequest, LanguageModel};
 use saltus_random::Key;
+use saltus_record::{ModelKey, Record};
 use saltus_task::{Family, QuestionSet, TaskFile};
 use saltus_train::{Batch, Budget, Invalid, Ladder, Optimiser, PeakRate, Rung, Shape};
 use serde::Deserialize;
@@ -53,10 +59,46 @@ pub(crate) struct ModelPlan {
 #[derive(Clone, Debug)]
 pub(crate) struct SetPlan {
     pub(crate) set: QuestionSet,
+    /// For each question what a masked model is asked in its place.
+    pub(crate) gaps: Option<Vec<FillRequest>>,
     pub(crate) identity: String,
 }
 
+impl From<QuestionSet> for SetPlan {
+    fn from(set: QuestionSet) -> Self {
+        SetPlan { identity: set.identity(), gaps: None, set }
+    }
+}
+
+impl From<HiddenWindows> for SetPlan {
+    fn from(HiddenWindows { set, requests }: HiddenWindows) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(set.identity().as_bytes());
+        for FillRequest { tokens, targets, .. } in &requests {
+            hasher.update(format!("{tokens:?} {targets:?}").as_bytes());
+        }
+        SetPlan { identity: hasher.finalize().to_hex()[..32].to_owned(), gaps: Some(requests), set }
+    }
+}
+
 impl SetPlan {
+    /// Asks `model` the first `count` questions.
+    ///
+    /// # Errors
+    /// The model's; see [`saltus_eval::measure`].
+    pub(crate) fn ask(
+        &self,
+        model: &dyn LanguageModel,
+        key: &ModelKey,
+        count: usize,
+    ) -> Result<Vec<Record>, saltus_eval::Error> {
+        let count = count.min(self.set.questions.len());
+        match &self.gaps {
+            Some(gaps) => saltus_eval::fill(model, key, &self.set, &gaps[..count]),
+            None => Prepared::new(model, &self.set.questions[..count], ENCODING).measure(model, key, &self.set),
+        }
+    }
+
     /// Whether this is the held-out text, asked of every checkpoint.
     pub(crate) fn is_loss(&self) -> bool {
         self.set.family == LOSS_FAMILY
@@ -103,9 +145,14 @@ impl Study {
             Some(spec) => text_files(&source, spec, &file, &Store::open(&root, &name)?)?,
             None => mix(&source, &file, &tasks, key)?,
         };
-        let sets = held_out.into_iter().chain(tasks.into_iter().flat_map(|task| task.sets));
-        let sets = sets.filter(|s| !s.questions.is_empty());
-        let sets: Vec<_> = sets.map(|set| SetPlan { identity: set.identity(), set }).collect();
+        if let (Some(_), Some(task)) = (corpus.mask(), tasks.first()) {
+            let help = "take the task out, or train with `objective = \"next-token\"`";
+            let message = "a masked model fills gaps in a text and can answer no task";
+            return Err(source.error(message, Some(task.span.clone()), help));
+        }
+        let asked = tasks.into_iter().flat_map(|task| task.sets).map(SetPlan::from);
+        let sets = held_out.into_iter().chain(asked).filter(|plan| !plan.set.questions.is_empty());
+        let sets: Vec<SetPlan> = sets.collect();
         let looks = looks::plan(&source, &file.looks, &sets)?;
         let models = read_ladders(&source, &file, corpus.as_ref())?;
         let analysis = &file.analysis;
@@ -214,7 +261,7 @@ struct Text {
     corpus: Arc<dyn Corpus>,
     vocabulary: Arc<Vocabulary>,
     /// Held-out text, where the corpus is the user's.
-    held_out: Option<QuestionSet>,
+    held_out: Option<SetPlan>,
 }
 
 /// The mix of all tasks that have a weight.
@@ -243,9 +290,20 @@ fn text_files(source: &Source, spec: &Spanned<CorpusSpec>, file: &StudyFile, sto
         held_out: written.held_out,
     };
     let files = TextFiles::open(&text, file.train.get_ref().context, &store.corpus()).map_err(place)?;
-    let held_out = files.held_out(written.items).map_err(place)?;
-    let vocabulary = files.vocabulary();
-    Ok(Text { corpus: Arc::new(files), vocabulary, held_out: Some(held_out) })
+    match written.objective {
+        Objective::NextToken => {
+            let held_out = files.held_out(written.items).map_err(place)?.into();
+            let vocabulary = files.vocabulary();
+            Ok(Text { corpus: Arc::new(files), vocabulary, held_out: Some(held_out) })
+        }
+        Objective::Masked => {
+            let masked = Masked::new(files).map_err(place)?;
+            let key = Key::new(file.seed).child("held-out masks");
+            let held_out = masked.held_out(written.items, key).map_err(place)?.into();
+            let vocabulary = masked.vocabulary();
+            Ok(Text { corpus: Arc::new(masked), vocabulary, held_out: Some(held_out) })
+        }
+    }
 }
 
 fn read_ladders(source: &Source, file: &StudyFile, corpus: &dyn Corpus) -> Result<Vec<ModelPlan>, Error> {
@@ -262,7 +320,7 @@ fn read_ladders(source: &Source, file: &StudyFile, corpus: &dyn Corpus) -> Resul
             let message = format!("two ladders are called {:?}", spec.name);
             return Err(source.error(message, Some(ladder.span()), "give each ladder a name of its own"));
         }
-        let rungs = to_ladder(source, file, ladder)?
+        let rungs = to_ladder(source, file, ladder, corpus.mask().is_none())?
             .rungs(vocabulary)
             .map_err(|invalid| place_invalid(source, file, ladder, &invalid))?;
         models.extend(rungs.into_iter().map(|rung| ModelPlan {
@@ -274,7 +332,7 @@ fn read_ladders(source: &Source, file: &StudyFile, corpus: &dyn Corpus) -> Resul
     Ok(models)
 }
 
-fn to_ladder(source: &Source, file: &StudyFile, ladder: &Spanned<LadderSpec>) -> Result<Ladder, Error> {
+fn to_ladder(source: &Source, file: &StudyFile, ladder: &Spanned<LadderSpec>, causal: bool) -> Result<Ladder, Error> {
     let (model, train, spec) = (file.model.get_ref(), file.train.get_ref(), ladder.get_ref());
     let sizes = spec.sizes.iter().map(|size| to_size(source, size)).collect::<Result<_, _>>()?;
     Ok(Ladder {
@@ -288,6 +346,7 @@ fn to_ladder(source: &Source, file: &StudyFile, ladder: &Spanned<LadderSpec>) ->
             rope_base: model.rope_base,
             norm_eps: 1e-5,
             tied_embedding: model.tied_embedding,
+            causal,
         },
         context: train.context,
         batch: match train.rows {

@@ -29,7 +29,7 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-fn cases() -> [(&'static str, Config); 4] {
+fn cases() -> [(&'static str, Config); 5] {
     let base = Config {
         vocabulary: 61,
         context: 24,
@@ -52,7 +52,8 @@ fn cases() -> [(&'static str, Config); 4] {
         architecture: Architecture::llama(4, 1000.0, 1e-5),
         ..base.clone()
     };
-    [("plain", base), ("grouped", grouped), ("tied", tied), ("narrow-heads", narrow_heads)]
+    let both_ways = Config { architecture: grouped.architecture.clone().bidirectional(), ..grouped.clone() };
+    [("plain", base), ("grouped", grouped), ("tied", tied), ("narrow-heads", narrow_heads), ("both-ways", both_ways)]
 }
 
 fn rung(name: &str, config: Config) -> Rung {

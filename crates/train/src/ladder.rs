@@ -38,6 +38,8 @@ pub struct Shape {
     pub norm_eps: f64,
     /// Whether the head is the embedding.
     pub tied_embedding: bool,
+    /// Whether a position sees only those before it; a masked objective needs models that see both ways.
+    pub causal: bool,
 }
 
 /// How long to train.
@@ -194,7 +196,10 @@ impl Ladder {
             head_dim,
             mlp_hidden: mlp_hidden(width),
             tied_embedding: self.shape.tied_embedding,
-            architecture: Architecture::llama(head_dim, self.shape.rope_base, self.shape.norm_eps),
+            architecture: match Architecture::llama(head_dim, self.shape.rope_base, self.shape.norm_eps) {
+                llama if self.shape.causal => llama,
+                llama => llama.bidirectional(),
+            },
         }
     }
 

@@ -169,13 +169,18 @@ pub(crate) fn finish(folder: &Path, rung: &Rung, key: &str, log: Log, end: End) 
     Ok(trained(rung, done, log.curve))
 }
 
-/// Saves a checkpoint.
-pub(crate) fn save_checkpoint(folder: &Path, step: u64, weights: &Weights<f32>) -> Result<Kept, Error> {
+/// Saves a checkpoint; `mask` is the token that marks the gaps which it fills, if it is trained to fill some.
+pub(crate) fn save_checkpoint(
+    folder: &Path,
+    step: u64,
+    weights: &Weights<f32>,
+    mask: Option<u32>,
+) -> Result<Kept, Error> {
     let place = checkpoint_folder(folder, step);
     let partial = place.with_extension(PARTIAL);
     remove(&partial)?;
     fs::create_dir_all(&partial).map_err(Error::io("create", &partial))?;
-    let saved = weights.save(&partial);
+    let saved = weights.save_masked(&partial, mask);
     if saved.is_err() {
         remove(&partial)?;
     }

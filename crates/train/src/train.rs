@@ -95,7 +95,7 @@ impl Run<'_> {
         let points = curve_steps(rung.steps);
         let mut batch = Batch::default();
         if self.trainer.step == 0 && rung.checkpoints.contains(&0) {
-            self.keep()?;
+            self.keep(corpus)?;
         }
         while self.trainer.step < rung.steps {
             let next = self.trainer.step + 1;
@@ -112,7 +112,7 @@ impl Run<'_> {
                 self.point(next);
             }
             if stop_early || rung.checkpoints.binary_search(&next).is_ok() {
-                self.keep()?;
+                self.keep(corpus)?;
             }
             let told = progress(Event::Step { step: next, loss: outcome.loss });
             if stop_early {
@@ -151,8 +151,9 @@ impl Run<'_> {
     }
 
     /// Keeps a checkpoint.
-    fn keep(&mut self) -> Result<(), Error> {
-        let kept = store::save_checkpoint(self.folder, self.trainer.step, &self.trainer.weights)?;
+    fn keep(&mut self, corpus: &dyn Corpus) -> Result<(), Error> {
+        let Trainer { step, weights, .. } = &self.trainer;
+        let kept = store::save_checkpoint(self.folder, *step, weights, corpus.mask())?;
         self.log.checkpoints.push(kept);
         Ok(())
     }

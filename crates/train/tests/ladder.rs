@@ -20,6 +20,7 @@ fn pocket() -> Ladder {
             rope_base: 1000.0,
             norm_eps: 1e-5,
             tied_embedding: false,
+            causal: true,
         },
         context: 64,
         batch: Batch::Rows(16),

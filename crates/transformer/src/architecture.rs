@@ -249,11 +249,19 @@ impl Architecture {
         }
     }
 
-    /// Base and epsilon, if this is [`Architecture::llama`]'s, the one that can be trained.
+    /// The same, but each position sees all others (EuroBERT, arXiv 2503.05500): with a masked objective, that of the
+    /// ladders that fill gaps.
+    pub fn bidirectional(mut self) -> Self {
+        self.attention.causal = false;
+        self
+    }
+
+    /// Base and epsilon, if this is [`Architecture::llama`]'s, causal or bidirectional: what can be trained.
     pub(crate) fn trained(&self, head_dim: usize) -> Option<(f64, f64)> {
         let Positions::Rotary(rotary) = &self.positions else { return None };
         let (base, eps) = (rotary.base, self.norm.eps);
-        (*self == Architecture::llama(head_dim, base, eps)).then_some((base, eps))
+        let llama = Architecture::llama(head_dim, base, eps);
+        (*self == llama || *self == llama.bidirectional()).then_some((base, eps))
     }
 }
 

@@ -203,7 +203,7 @@ impl<'a, T: Real> Pass<'a, T> {
         fit(&mut to.kv, 2 * kv_channels * all.count).fill(T::ZERO);
         let (k, v) = layer.kv.split_at(kv_channels * all.count);
         let (dk, dv) = to.kv.split_at_mut(kv_channels * all.count);
-        let of = Attention { heads, segments: &queries.segments, positions: &queries.positions, q: &layer.q, k, v };
+        let of = Attention { heads, segments: &queries.segments, sees: &queries.sees, q: &layer.q, k, v };
         let made = Attended { max: &layer.max, inverse: &layer.sum, out: &layer.attended, dout: dattended };
         attention_backward(of, made, AttentionGradient { dq: &mut to.q, dk, dv });
         rope(&mut to.q, &queries.cos, &queries.sin, Turn::Backward);
@@ -256,6 +256,11 @@ mod tests {
         (tokens, targets)
     }
 
+    fn bidirectional(tied_embedding: bool) -> Config {
+        let config = small(tied_embedding);
+        Config { architecture: config.architecture.clone().bidirectional(), ..config }
+    }
+
     fn run<T: Real>(weights: &Weights<T>, rows: Rows<'_>, scale: T) -> (LossSum, Vec<T>) {
         let mut gradient = vec![T::ZERO; weights.values.len()];
         let mut workspace = Workspace::new(&weights.config, rows.context);
@@ -291,6 +296,32 @@ mod tests {
         check(&small(false), 2, 9);
         check(&small(true), 2, 9);
         check(&Config { layers: 1, kv_heads: 4, ..small(false) }, 1, 20);
+    }
+
+    #[test]
+    fn bidirectional_gradient_is_that_of_finite_differences() {
+        check(&bidirectional(false), 2, 9);
+        check(&bidirectional(true), 2, 18);
+        // A row without a target, and one whose only target is its first token.
+        let config = bidirectional(false);
+        let (tokens, _) = data(&config, 3, 9);
+        let targets: Vec<u32> = (0..27).map(|i| if i == 0 || i == 22 { 4 } else { IGNORE }).collect();
+        check_targets(&config, Rows { context: 9, tokens: &tokens, targets: &targets });
+    }
+
+    /// What stands behind a target counts, and rows know nothing of each other.
+    #[test]
+    fn bidirectional_predictions_depend_on_their_whole_row_alone() {
+        let config = bidirectional(false);
+        let weights = Weights::init(&config, Key::new(5));
+        let (tokens, _) = data(&config, 2, 12);
+        let targets: Vec<u32> = (0..24).map(|i| if i == 3 { 4 } else { IGNORE }).collect();
+        let nats = |tokens: &[u32]| run(&weights, Rows { context: 12, tokens, targets: &targets }, 1.0).0.nats;
+        for at in 0..24 {
+            let mut other = tokens.clone();
+            other[at] = (other[at] + 1) % config.vocabulary as u32;
+            assert_eq!(nats(&other) != nats(&tokens), at < 12, "{at}");
+        }
     }
 
     /// Scored positions in runs of 16 fill the queries' blocks exactly, which once left keys and values with what was in

@@ -139,12 +139,13 @@ impl Config {
     }
 
     /// Counted FLOPs of forward and backward for one token of a full context: 6 for each weight of a matrix that it
-    /// passes (the head, not the embedding), and the products of causal attention, 12 for each channel of the queries
-    /// and each visible key, of which there are (context + 1) / 2 in the mean.
+    /// passes (the head, not the embedding), and the products of attention, 12 for each channel of the queries and each
+    /// visible key, of which there are (context + 1) / 2 in the mean where attention is causal, else context.
     pub fn train_flops_per_token(&self) -> f64 {
         let inside = self.count(|list| self.layer_tensors("", list), |tensor| tensor.shape.len() == 2);
         let matrices = (self.layers as u64 * inside) as f64 + (self.vocabulary * self.width) as f64;
-        let keys = (self.context as f64 + 1.0) / 2.0;
+        let context = self.context as f64;
+        let keys = if self.architecture.attention.causal { (context + 1.0) / 2.0 } else { context };
         6.0 * matrices + 12.0 * (self.layers * self.heads * self.head_dim) as f64 * keys
     }
 

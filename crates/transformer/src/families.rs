@@ -8,7 +8,7 @@ mod hugging_face;
 pub(crate) mod json;
 mod names;
 
-pub(crate) use hugging_face::llama;
+pub(crate) use hugging_face::{eurobert, llama};
 
 use crate::{Config, Error, Format, Model, Piece, Source, config::Tensor};
 use bytes::Bytes;

@@ -153,7 +153,7 @@ fn attend<T: Real>(
     }
     let max = fit(&mut to.max, heads.heads * queries.count);
     let inverse = fit(&mut to.sum, heads.heads * queries.count);
-    let of = Attention { heads, segments: &queries.segments, positions: &queries.positions, q, k, v };
+    let of = Attention { heads, segments: &queries.segments, sees: &queries.sees, q, k, v };
     attention(of, Softmax { max, inverse }, attended);
     let shape = Linear { outputs: config.width, inputs: q_channels, positions: queries.count };
     linear(shape, &values[ranges.o.clone()], attended, &mut to.middle, Write::Add);

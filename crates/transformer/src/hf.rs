@@ -1,9 +1,11 @@
-//! `config.json` and `model.safetensors` as `transformers` writes and reads them for a `LlamaForCausalLM`.
+//! `config.json` and `model.safetensors` as `transformers` writes and reads them for a `LlamaForCausalLM` or, where
+//! attention is bidirectional, an `EuroBertForMaskedLM`: the same tensors.
 
 use crate::{
     Config, Error, Weights,
     families::{
-        json::{flag, only, size},
+        eurobert,
+        json::{flag, only, size, text, wrong},
         llama,
     },
 };
@@ -17,7 +19,7 @@ use std::{
 
 const CONFIG: &str = "config.json";
 const TENSORS: &str = "model.safetensors";
-const NOT_LLAMA: &str = "give the folder of a LlamaForCausalLM checkpoint";
+const NOT_LLAMA: &str = "give the folder of a LlamaForCausalLM or EuroBertForMaskedLM checkpoint";
 const DAMAGED: &str = "the file is damaged or of another model: copy or make it again";
 
 /// No configuration is longer, and no list of tensors.
@@ -26,8 +28,14 @@ const LONGEST_HEADER: u64 = 100_000_000;
 
 impl Weights<f32> {
     /// Writes `config.json` and `model.safetensors` into `folder`, which is made where it is missing; `transformers`
-    /// reads them as a `LlamaForCausalLM` and computes the same logits. Each file appears whole or not at all.
+    /// reads them as a `LlamaForCausalLM`, or as an `EuroBertForMaskedLM` where attention is bidirectional, and computes
+    /// the same logits. Each file appears whole or not at all.
     pub fn save(&self, folder: &Path) -> Result<(), Error> {
+        self.save_masked(folder, None)
+    }
+
+    /// [`Weights::save`] of a model that fills gaps: `config.json` says which token marks them.
+    pub fn save_masked(&self, folder: &Path, mask: Option<u32>) -> Result<(), Error> {
         fs::create_dir_all(folder).map_err(Error::writing(folder))?;
         let bytes = to_bytes(&self.values);
         let views = self.config.tensors().into_iter().map(|tensor| {
@@ -40,7 +48,7 @@ impl Weights<f32> {
         let metadata = [("format".to_owned(), "pt".to_owned())].into();
         let file = safetensors::serialize(views, Some(metadata)).map_err(broken)?;
         write_whole(&path, &file)?;
-        let mut config = serde_json::to_vec_pretty(&to_json(&self.config)).unwrap_or_default();
+        let mut config = serde_json::to_vec_pretty(&to_json(&self.config, mask)).unwrap_or_default();
         config.push(b'\n');
         write_whole(&folder.join(CONFIG), &config)
     }
@@ -117,9 +125,9 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-fn to_json(config: &Config) -> Value {
+fn to_json(config: &Config, mask: Option<u32>) -> Value {
     let (base, eps) = config.architecture.trained(config.head_dim).unwrap_or((10_000.0, 1e-6));
-    json!({
+    let mut json = json!({
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
         "vocab_size": config.vocabulary,
@@ -140,7 +148,17 @@ fn to_json(config: &Config) -> Value {
         "bos_token_id": null,
         "eos_token_id": null,
         "torch_dtype": "float32",
-    })
+    });
+    if !config.architecture.attention.causal {
+        json["architectures"] = json!(["EuroBertForMaskedLM"]);
+        json["model_type"] = json!("eurobert");
+        // Absent, it would be a token of EuroBERT's own vocabulary.
+        json["pad_token_id"] = Value::Null;
+    }
+    if let Some(mask) = mask {
+        json["mask_token_id"] = json!(mask);
+    }
+    json
 }
 
 fn load_config(path: &Path) -> Result<Config, Error> {
@@ -158,7 +176,11 @@ fn load_config(path: &Path) -> Result<Config, Error> {
 
 /// The configuration, or what is wrong with it. Absent keys mean what they mean to `transformers`.
 fn from_json(json: &Value) -> Result<Config, String> {
-    only(json, "model_type", "llama", None)?;
+    let read = match text(json, "model_type", None)? {
+        "llama" => llama,
+        "eurobert" => eurobert,
+        _ => return wrong(json, "model_type", "\"llama\" or \"eurobert\""),
+    };
     only(json, "hidden_act", "silu", Some("silu"))?;
     for off in ["attention_bias", "mlp_bias"] {
         if flag(json, off, false)? {
@@ -172,7 +194,7 @@ fn from_json(json: &Value) -> Result<Config, String> {
     let rope = &json["rope_parameters"];
     only(rope, "rope_type", "default", Some("default"))?;
     size(json, "max_position_embeddings", None)?;
-    let config = llama(json)?;
+    let config = read(json)?;
     match config.architecture.trained(config.head_dim) {
         Some(_) => Ok(config),
         None => Err("an architecture that is not trained here".into()),
@@ -182,9 +204,12 @@ fn from_json(json: &Value) -> Result<Config, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests::small;
+    use crate::{LocalModel, Model, Overflow, config::tests::small};
     use proptest::prelude::*;
+    use saltus_checkpoint::Checkpoint;
+    use saltus_lm::{FillRequest, LanguageModel, NoText};
     use saltus_random::Key;
+    use std::sync::Arc;
     use tempfile::TempDir;
 
     fn saved(config: &Config) -> (TempDir, Weights<f32>) {
@@ -204,6 +229,26 @@ mod tests {
             names.sort();
             assert_eq!(names, [CONFIG, TENSORS]);
         }
+    }
+
+    /// A masked model says that it sees both ways and which token is the gap; the ordinary path opens it as that.
+    #[test]
+    fn a_bidirectional_model_comes_back_by_both_paths() {
+        let config = small(false);
+        let config = Config { architecture: config.architecture.clone().bidirectional(), ..config };
+        let (folder, weights) = saved(&config);
+        weights.save_masked(folder.path(), Some(10)).unwrap();
+        assert_eq!(Weights::load(folder.path()).unwrap(), weights);
+        let json: Value = serde_json::from_slice(&fs::read(folder.path().join(CONFIG)).unwrap()).unwrap();
+        assert_eq!((&json["model_type"], &json["mask_token_id"]), (&json!("eurobert"), &json!(10)));
+        let opened = Model::open(Arc::new(Checkpoint::open(folder.path()).unwrap())).unwrap();
+        assert_eq!(*opened.config(), config);
+        let tokenizer = Arc::new(NoText { vocabulary: 11 });
+        let [here, there] = [Model::from(weights), opened].map(|model| {
+            let model = LocalModel::of(model, tokenizer.clone(), Overflow::Refuse);
+            model.fill(&[FillRequest { tokens: vec![1, 10, 3, 4], second: 4, targets: vec![(1, 2)] }]).unwrap()
+        });
+        assert_eq!(here, there);
     }
 
     /// The error for a checkpoint whose configuration was changed.
@@ -230,7 +275,7 @@ mod tests {
         check("hidden_size", json!(1u64 << 60), "width is 1152921504606846976");
         check("num_hidden_layers", json!(1 << 24), "bytes, but the configuration has");
         check("vocab_size", json!(12), "embed_tokens.weight is F32 [11, 6], not F32 [12, 6]");
-        check("model_type", json!("gpt2"), "model_type is \"gpt2\", not \"llama\"");
+        check("model_type", json!("gpt2"), "model_type is \"gpt2\", not \"llama\" or \"eurobert\"");
         check("hidden_act", json!("gelu"), "hidden_act");
         check("attention_bias", json!(true), "attention_bias is true");
         check("rope_scaling", json!({"type": "linear"}), "rope_scaling");

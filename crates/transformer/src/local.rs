@@ -279,6 +279,25 @@ mod tests {
         assert!(causal.fill(&[request(vec![(2, 7)])]).unwrap_err().to_string().contains("left to right"));
     }
 
+    /// What is filled is what training computes, in double precision.
+    #[test]
+    fn gaps_are_filled_as_training_computes_them() {
+        for (seed, length) in [(3, 12), (8, 24), (5, 1), (2, 17)] {
+            let config = small(seed % 2 == 0);
+            let config = Config { architecture: config.architecture.clone().bidirectional(), ..config };
+            let model = model(&config);
+            let tokens = tokens(seed, length);
+            let targets: Vec<(usize, TokenId)> = (0..length).step_by(4).map(|at| (at, (at % 11) as TokenId)).collect();
+            let request = FillRequest { tokens: tokens.clone(), second: length, targets: targets.clone() };
+            let said = &model.fill(&[request]).unwrap()[0];
+            let logits = plain(&weights(&config), &tokens);
+            for ((at, token), said) in targets.iter().zip(&said.logprobs) {
+                let expect = logprob(&logits[*at], *token);
+                assert!((expect - f64::from(*said)).abs() < 1e-5, "{at}: {said} {expect}");
+            }
+        }
+    }
+
     #[test]
     fn scores_are_those_of_one_sequence_at_a_time() {
         let model = model(&small(false));

@@ -12,6 +12,8 @@ pub(crate) struct Columns<T> {
     pub(crate) used: usize,
     /// Position of each column in its sequence; 0 for what fills up.
     pub(crate) positions: Vec<u32>,
+    /// The last position that each sees: its own where attention is causal, else the sequence's last.
+    pub(crate) sees: Vec<u32>,
     /// Rotary cosines `[head_dim / 2, count]`.
     pub(crate) cos: Vec<T>,
     /// Rotary sines.
@@ -24,6 +26,8 @@ pub(crate) struct Columns<T> {
 pub(crate) struct Plan<T> {
     /// Longest sequence.
     context: usize,
+    /// Whether a position sees only those before it.
+    causal: bool,
     /// Rotary tables of the whole context, `[head_dim / 2, context]`.
     cos: Vec<T>,
     sin: Vec<T>,
@@ -41,8 +45,8 @@ pub(crate) struct Plan<T> {
 
 impl<T: Real> Columns<T> {
     fn new() -> Self {
-        let (positions, segments) = (Vec::new(), Vec::new());
-        Columns { count: 0, used: 0, positions, cos: Vec::new(), sin: Vec::new(), segments }
+        let (positions, sees, segments) = (Vec::new(), Vec::new(), Vec::new());
+        Columns { count: 0, used: 0, positions, sees, cos: Vec::new(), sin: Vec::new(), segments }
     }
 
     /// Rounds up and looks up the rotary tables.
@@ -50,6 +54,7 @@ impl<T: Real> Columns<T> {
         self.used = self.positions.len();
         self.count = self.used.next_multiple_of(BLOCK);
         self.positions.resize(self.count, 0);
+        self.sees.resize(self.count, 0);
         let half = cos.len() / context;
         self.cos.resize(half * self.count, T::ZERO);
         self.sin.resize(half * self.count, T::ZERO);
@@ -72,6 +77,7 @@ impl<T: Real> Plan<T> {
         let (all, scored) = (Columns::new(), Columns::new());
         Plan {
             context: context.max(1),
+            causal: config.architecture.attention.causal,
             cos,
             sin,
             all,
@@ -82,11 +88,12 @@ impl<T: Real> Plan<T> {
         }
     }
 
-    /// Lays out sequences of (tokens, targets), [`IGNORE`] where nothing is predicted; what follows a sequence's last
-    /// target is left out.
+    /// Lays out sequences of (tokens, targets), [`IGNORE`] where nothing is predicted. What no target's prediction depends
+    /// on is left out: what follows a sequence's last target where attention is causal, else sequences without a target.
     pub(crate) fn lay<'a>(&mut self, sequences: impl Iterator<Item = (&'a [u32], &'a [u32])>) {
         for columns in [&mut self.all, &mut self.scored] {
             columns.positions.clear();
+            columns.sees.clear();
             columns.segments.clear();
         }
         self.tokens.clear();
@@ -94,13 +101,17 @@ impl<T: Real> Plan<T> {
         self.targets.clear();
         for (tokens, targets) in sequences {
             let (keys, queries) = (self.tokens.len(), self.columns.len());
-            let length = targets.iter().rposition(|t| *t != IGNORE).map_or(0, |last| last + 1);
+            let last = targets.iter().rposition(|t| *t != IGNORE);
+            let length = last.map_or(0, |last| if self.causal { last + 1 } else { tokens.len() });
             let (tokens, targets) = (&tokens[..length], &targets[..length]);
             for (position, target) in (0..).zip(targets) {
+                let sees = if self.causal { position } else { length as u32 - 1 };
                 self.all.positions.push(position);
+                self.all.sees.push(sees);
                 if *target != IGNORE {
                     self.columns.push(keys as u32 + position);
                     self.scored.positions.push(position);
+                    self.scored.sees.push(sees);
                     self.targets.push(*target);
                 }
             }

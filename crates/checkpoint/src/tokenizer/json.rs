@@ -78,6 +78,11 @@ impl Pipeline {
         added.is_special_token(text).then(|| self.inner.token_to_id(text))?
     }
 
+    /// Whether a special token takes the white space before it along.
+    pub(super) fn takes_space(&self, token: TokenId) -> bool {
+        self.inner.get_added_vocabulary().get_added_tokens_decoder().get(&token).is_some_and(|added| added.lstrip)
+    }
+
     /// What the tokenizer itself puts before and after a text.
     fn around(&self) -> Result<(Vec<TokenId>, Vec<TokenId>), tokenizers::Error> {
         let (plain, full) = (self.ids("a", false)?, self.ids("a", true)?);

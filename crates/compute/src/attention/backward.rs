@@ -92,8 +92,7 @@ impl<T: Real> Backward<T> {
     #[inline(always)]
     fn head<S: Simd>(&mut self, simd: S, at: &Head<'_, T>, to: &mut AttentionGradient<'_, T>) {
         let Head { of, made, segment, head } = *at;
-        let (columns, key_columns, scale, head_dim) =
-            (of.positions.len(), of.key_columns(), of.scale(), of.heads.head_dim);
+        let (columns, key_columns, scale, head_dim) = (of.sees.len(), of.key_columns(), of.scale(), of.heads.head_dim);
         let (query, kv) = of.offsets(head);
         self.along.fill(T::ZERO);
         for row in (query..).step_by(columns).take(head_dim) {
@@ -127,8 +126,8 @@ impl<T: Real> Backward<T> {
     #[inline(always)]
     fn key_block<S: Simd>(&mut self, simd: S, at: &Head<'_, T>, start: usize) {
         let Head { of, made, segment, head } = *at;
-        let (columns, head_dim) = (of.positions.len(), of.heads.head_dim);
-        let positions = &of.positions[segment.queries.clone()];
+        let (columns, head_dim) = (of.sees.len(), of.heads.head_dim);
+        let positions = &of.sees[segment.queries.clone()];
         // Queries before `from` see nothing of this block.
         let from = positions.partition_point(|p| (*p as usize) < start) / BLOCK * BLOCK;
         let Some(positions) = positions.get(from..).filter(|p| !p.is_empty()) else {

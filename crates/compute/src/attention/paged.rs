@@ -442,7 +442,7 @@ mod tests {
         let mut expect = vec![0.0; q.len()];
         let (mut max, mut inverse) = (vec![0.0; 4 * keys], vec![0.0; 4 * keys]);
         let segments = [Segment { keys: 0..keys, queries: 0..keys }];
-        let of = Attention { heads, segments: &segments, positions: &positions, q: &q, k: &k, v: &v };
+        let of = Attention { heads, segments: &segments, sees: &positions, q: &q, k: &k, v: &v };
         attention(of, Softmax { max: &mut max, inverse: &mut inverse }, &mut expect);
         let (pk, pv, list) = pages(heads, keys, &k, &v);
         let by = Weighing { heads, scale: 1.0 / 8f64.sqrt(), soft_cap: None, causal: true, window: None, slopes: &[] };

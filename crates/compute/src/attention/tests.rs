@@ -4,47 +4,52 @@ use super::*;
 use crate::check::{assert_close, assert_gradient, numbers};
 use proptest::prelude::*;
 
-/// Sequences of these (keys, queried positions), packed one after another.
+/// Sequences of these (keys, queried positions), packed one after another; causal, or each query sees all keys.
 struct Case {
     heads: Heads,
     segments: Vec<Segment>,
-    positions: Vec<u32>,
+    sees: Vec<u32>,
     keys: usize,
 }
 
 impl Case {
     fn new(heads: Heads, sequences: &[(usize, Vec<u32>)]) -> Self {
-        let (mut segments, mut positions, mut keys) = (Vec::new(), Vec::new(), 0);
+        let (mut segments, mut sees, mut keys) = (Vec::new(), Vec::new(), 0);
         for (length, queries) in sequences {
-            segments
-                .push(Segment { keys: keys..keys + length, queries: positions.len()..positions.len() + queries.len() });
+            segments.push(Segment { keys: keys..keys + length, queries: sees.len()..sees.len() + queries.len() });
             keys += length;
-            positions.extend(queries);
+            sees.extend(queries);
         }
-        positions.resize(positions.len().next_multiple_of(BLOCK), 0);
-        Case { heads, segments, positions, keys: keys.next_multiple_of(BLOCK) }
+        sees.resize(sees.len().next_multiple_of(BLOCK), 0);
+        Case { heads, segments, sees, keys: keys.next_multiple_of(BLOCK) }
+    }
+    fn bidirectional(mut self) -> Self {
+        for Segment { keys, queries } in &self.segments {
+            self.sees[queries.clone()].fill(keys.len() as u32 - 1);
+        }
+        self
     }
     fn of<'a, T>(&'a self, q: &'a [T], k: &'a [T], v: &'a [T]) -> Attention<'a, T> {
-        Attention { heads: self.heads, segments: &self.segments, positions: &self.positions, q, k, v }
+        Attention { heads: self.heads, segments: &self.segments, sees: &self.sees, q, k, v }
     }
     fn forward<T: Real>(&self, q: &[T], k: &[T], v: &[T]) -> (Vec<T>, Vec<T>, Vec<T>) {
-        let rows = vec![T::ZERO; self.heads.heads * self.positions.len()];
+        let rows = vec![T::ZERO; self.heads.heads * self.sees.len()];
         let (mut max, mut inverse, mut out) = (rows.clone(), rows, vec![T::ZERO; q.len()]);
         attention(self.of(q, k, v), Softmax { max: &mut max, inverse: &mut inverse }, &mut out);
         (max, inverse, out)
     }
     fn inputs(&self) -> [Vec<f64>; 3] {
         let kv = self.heads.kv_heads * self.heads.head_dim * self.keys;
-        [numbers(1, self.heads.heads * self.heads.head_dim * self.positions.len()), numbers(2, kv), numbers(3, kv)]
+        [numbers(1, self.heads.heads * self.heads.head_dim * self.sees.len()), numbers(2, kv), numbers(3, kv)]
     }
     /// The definition, one query at a time.
     fn plain(&self, q: &[f64], k: &[f64], v: &[f64]) -> Vec<f64> {
         let Heads { heads, kv_heads, head_dim } = self.heads;
-        let (columns, mut out) = (self.positions.len(), vec![0.0; q.len()]);
+        let (columns, mut out) = (self.sees.len(), vec![0.0; q.len()]);
         for segment in &self.segments {
             for (h, i) in (0..heads).flat_map(|h| segment.queries.clone().map(move |i| (h, i))) {
                 let g = h / (heads / kv_heads);
-                let seen = segment.keys.start..=segment.keys.start + self.positions[i] as usize;
+                let seen = segment.keys.start..=segment.keys.start + self.sees[i] as usize;
                 let at =
                     |x: &[f64], head: usize, c: usize, stride: usize, i: usize| x[(head * head_dim + c) * stride + i];
                 let weight: Vec<f64> = seen
@@ -77,7 +82,7 @@ fn check_gradient(case: &Case) {
     // Columns that belong to no sequence carry no gradient.
     let mut dout = numbers(4, q.len());
     let used = case.segments.last().unwrap().queries.end;
-    dout.chunks_exact_mut(case.positions.len()).for_each(|row| row[used..].fill(0.0));
+    dout.chunks_exact_mut(case.sees.len()).for_each(|row| row[used..].fill(0.0));
     let (max, inverse, out) = case.forward(&q, &k, &v);
     let [mut dq, mut dk, mut dv] = [&q, &k, &v].map(|x| vec![0.0; x.len()]);
     let made = Attended { max: &max, inverse: &inverse, out: &out, dout: &dout };
@@ -96,7 +101,11 @@ fn gradient_is_that_of_finite_differences() {
     let heads = Heads { heads: 4, kv_heads: 2, head_dim: 3 };
     check_gradient(&Case::new(heads, &[(5, vec![0, 1, 2, 3, 4]), (19, vec![2, 17, 18]), (3, vec![]), (2, vec![1])]));
     let whole = |n: u32| (n as usize, (0..n).collect());
-    check_gradient(&Case::new(Heads { heads: 1, kv_heads: 1, head_dim: 2 }, &[whole(33), whole(16)]));
+    let one = Heads { heads: 1, kv_heads: 1, head_dim: 2 };
+    check_gradient(&Case::new(one, &[whole(33), whole(16)]));
+    let few = [(5, vec![0, 1, 2, 3, 4]), (19, vec![0, 17, 18]), (3, vec![]), (2, vec![1])];
+    check_gradient(&Case::new(heads, &few).bidirectional());
+    check_gradient(&Case::new(one, &[whole(33), whole(16)]).bidirectional());
 }
 
 #[test]
@@ -105,6 +114,7 @@ fn long_sequences_use_wider_blocks() {
     let heads = Heads { heads: 2, kv_heads: 1, head_dim: 5 };
     check(&Case::new(heads, &[whole(130), whole(7)]));
     check(&Case::new(heads, &[whole(300), (290, vec![3, 77, 250, 289])]));
+    check(&Case::new(heads, &[whole(130), (290, vec![3, 77, 250, 289]), whole(7)]).bidirectional());
 }
 
 proptest! {
@@ -116,6 +126,8 @@ proptest! {
     ) {
         let queries = |n: usize, skip: u32| (0..n as u32).filter(|p| p % (skip + 1) == 0).collect();
         let sequences: Vec<_> = sequences.iter().map(|&(n, skip)| (n, queries(n, skip))).collect();
-        check(&Case::new(Heads { heads: groups * kv_heads, kv_heads, head_dim }, &sequences));
+        let case = Case::new(Heads { heads: groups * kv_heads, kv_heads, head_dim }, &sequences);
+        check(&case);
+        check(&case.bidirectional());
     }
 }

@@ -54,6 +54,52 @@ delta = 0.1
 resamples = 40
 "#;
 
+/// One size of a masked model, a few steps; its text is [`write_song`]'s.
+pub(crate) const MASKED: &str = r#"name = "gaps"
+seed = 1
+
+[model]
+aspect = 16.0
+head_dim = 16
+queries_per_kv = 1
+rope_base = 1000.0
+tied_embedding = true
+
+[train]
+tokens = 100_000
+context = 32
+rows = 8
+learning_rate = 0.008
+warmup = 0.05
+final_rate = 0.02
+betas = [0.9, 0.98]
+weight_decay = 0.1
+clip = 1.0
+checkpoints = 3
+
+[corpus]
+files = ["song.txt"]
+tokenizer = { bpe = 400 }
+objective = "masked"
+held_out = 0.1
+items = 12
+
+[[ladder]]
+name = "main"
+sizes = ["16x2"]
+seeds = [1]
+
+[analysis]
+delta = 0.1
+resamples = 40
+"#;
+
+/// Writes the text of [`MASKED`] into `folder`.
+pub(crate) fn write_song(folder: &Path) {
+    let line = |i: u32| format!("{i} green bottles standing on the wall, and line {i} of the song is sung again.\n");
+    fs::write(folder.join("song.txt"), (0..400).map(line).collect::<String>()).unwrap();
+}
+
 /// A folder with `study.toml`.
 pub(crate) fn folder(study: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -15,6 +15,7 @@ use serde_json::Value;
 pub(super) const KNOWN: &[&str] = &[
     "bert",
     "bloom",
+    "eurobert",
     "gemma",
     "gemma2",
     "gemma3",
@@ -35,6 +36,7 @@ pub(super) fn describe(json: &Value) -> Result<Described, String> {
     let json = if json["text_config"].is_object() { &json["text_config"] } else { json };
     let family = text(json, "model_type", None)?;
     let (config, names) = match family {
+        "eurobert" => (eurobert(json)?, names::LLAMA),
         "llama" | "mistral" | "qwen2" | "qwen3" | "olmo" | "olmo2" | "gemma" | "gemma2" | "gemma3" | "gemma3_text" => {
             let after = matches!(family, "olmo2" | "gemma2" | "gemma3" | "gemma3_text");
             (modern(json, family)?, if after { names::NORMED_AFTER } else { names::LLAMA })
@@ -66,6 +68,14 @@ pub(crate) fn llama(json: &Value) -> Result<Config, String> {
     modern(json, "llama")
 }
 
+/// A `config.json` of `EuroBertForMaskedLM` (arXiv 2503.05500): a Llama that sees both ways and fills gaps.
+pub(crate) fn eurobert(json: &Value) -> Result<Config, String> {
+    let mut config = modern(json, "eurobert")?;
+    config.architecture = config.architecture.bidirectional();
+    config.architecture.head.bias = config.architecture.mlp.bias;
+    Ok(config)
+}
+
 /// Llama and what follows its plan.
 fn modern(json: &Value, family: &str) -> Result<Config, String> {
     let gemma = family.starts_with("gemma");
@@ -82,7 +92,7 @@ fn modern(json: &Value, family: &str) -> Result<Config, String> {
         "olmo" => Norm { kind: NormKind::LayerPlain, eps: 1e-5, place: NormPlace::Before },
         _ => Norm {
             kind: if gemma { NormKind::RmsPlusOne } else { NormKind::Rms },
-            eps: number(json, "rms_norm_eps", Some(if family == "olmo2" { 1e-5 } else { 1e-6 }))?,
+            eps: number(json, "rms_norm_eps", Some(if matches!(family, "olmo2" | "eurobert") { 1e-5 } else { 1e-6 }))?,
             place: match family {
                 "olmo2" => NormPlace::After,
                 "gemma2" | "gemma3" | "gemma3_text" => NormPlace::Both,
@@ -105,7 +115,15 @@ fn modern(json: &Value, family: &str) -> Result<Config, String> {
     let cap = |key: &str| if gemma { optional_number(json, key) } else { Ok(None) };
     Ok(Config {
         vocabulary: size(json, "vocab_size", None)?,
-        context: size(json, "max_position_embeddings", Some(if gemma3 { 131_072 } else { 2048 }))?,
+        context: size(
+            json,
+            "max_position_embeddings",
+            Some(match family {
+                "eurobert" => 8192,
+                _ if gemma3 => 131_072,
+                _ => 2048,
+            }),
+        )?,
         width,
         layers,
         heads,
