@@ -62,9 +62,8 @@ fn facts_are_asked_once_and_left_out_facts_are_counted() {
         assert!(metrics.contains(&metric), "{metric}: {metrics:?}");
     }
     // The same in other threads, computed anew.
-    let again = look(&[
-        "--lens", "tuned", "--text", "text.txt", "--steps", "5", "--json", "--threads", "1", "--out", "other",
-    ]);
+    let again =
+        look(&["--lens", "tuned", "--text", "text.txt", "--steps", "5", "--json", "--threads", "1", "--out", "other"]);
     assert_eq!(serde_json::from_str::<serde_json::Value>(&again).unwrap(), json);
 }
 

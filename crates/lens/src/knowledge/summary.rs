@@ -150,8 +150,7 @@ impl Rows<'_> {
             alone = interval;
         }
         // One relation says nothing about how relations differ: the interval is then that of its facts.
-        let interval =
-            if values.len() == 1 { alone } else { score_interval(&values, None, UNIT, 0.95).map(ends) };
+        let interval = if values.len() == 1 { alone } else { score_interval(&values, None, UNIT, 0.95).map(ends) };
         let n = self.relations.iter().map(|relation| relation.facts.len() as u64).sum();
         let row = self.row("", metric, layer, mean(&values));
         self.rows.push(Observation { interval, n, chance: Some(mean(&chances)), ..row });
@@ -174,20 +173,15 @@ impl Rows<'_> {
                 share(&units, &|i| f64::from(draw.items[i]))
             })
             .collect();
-        // Where most draws know nothing, or all are of the one unit, there is no telling.
-        let told = units.len() > 1 && drawn.len() as u64 > RESAMPLES / 2;
+        // Where most draws know nothing, or nothing shows how they differ, there is no telling.
+        let told = drawn.len() as u64 > RESAMPLES / 2 && drawn.iter().any(|share| *share != drawn[0]);
         let interval = told.then(|| (quantile(&drawn, 0.025).min(value), quantile(&drawn, 0.975).max(value)));
         let row = self.row("", "intermediate_only", None, value);
         self.rows.push(Observation { interval, n: clozes.len() as u64, ..row });
     }
 
     /// What is drawn together: relations, or the clusters of a single one. Known in total and at the last layer.
-    fn units(
-        &self,
-        clozes: &[Cloze],
-        total: &dyn Fn(usize) -> f64,
-        last: &dyn Fn(usize) -> f64,
-    ) -> Vec<(f64, f64)> {
+    fn units(&self, clozes: &[Cloze], total: &dyn Fn(usize) -> f64, last: &dyn Fn(usize) -> f64) -> Vec<(f64, f64)> {
         if let [_] = self.relations {
             let mut clusters: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
             for (fact, cloze) in clozes.iter().enumerate() {

@@ -25,10 +25,12 @@ use std::{
 
 /// The command's arguments.
 #[derive(Debug, Args)]
-#[command(after_help = "A line of facts: {\"relation\": \"capital\", \"subject\": \"France\", \"template\": \"The capital \
+#[command(
+    after_help = "A line of facts: {\"relation\": \"capital\", \"subject\": \"France\", \"template\": \"The capital \
     of [X] is [Y].\", \"object\": \"Paris\"} (LAMA's predicate_id, sub_label, obj_label will do), or {\"relation\": \
     \"capital\", \"prompt\": \"The capital of France is\", \"target\": \"Paris\"}. Facts whose object is not one token of \
-    the model's are left out and counted.")]
+    the model's are left out and counted."
+)]
 pub(crate) struct KnowledgeArguments {
     #[command(flatten)]
     common: Common,
