@@ -62,6 +62,9 @@ pub struct Answers {
 /// Bytes of streams that are kept at a time.
 const MEMORY: usize = 1 << 30;
 
+/// What a layer counts in progress where nothing is trained; else it counts its steps. So does a reading of the text.
+const UNTRAINED: u64 = 1000;
+
 /// Facts whose logits lie in memory together.
 const COLUMNS: usize = 64;
 
@@ -81,14 +84,16 @@ pub fn ask(
     check(model, clozes)?;
     let reseeded = if matches!(lens, Lens::Logit) { 0 } else { layers.iter().filter(|layer| **layer > 0).count() };
     let (steps, places) = match lens {
-        Lens::Logit => (1, 0),
+        Lens::Logit => (UNTRAINED, 0),
         Lens::Tuned(_, with) | Lens::Head(_, with, _) => (with.steps.max(1), School::places(&with)),
     };
-    let total = steps * (layers.len() + reseeded) as u64;
-    let work = Work { model, clozes, lens, decoder: decoder(model, lens), progress, done: AtomicU64::new(0), total };
-    let bytes = 4 * model.config().width * (places + clozes.len());
+    let groups = layers.chunks((MEMORY / (4 * model.config().width * (places + clozes.len()))).max(1));
+    let readings = groups.len() + usize::from(reseeded > 0);
+    let total = steps * (layers.len() + reseeded + readings) as u64;
+    let decoder = (!matches!(lens, Lens::Logit)).then(|| model.unembedding());
+    let work = Work { model, clozes, lens, decoder, progress, steps, done: AtomicU64::new(0), total };
     let mut probed = Vec::new();
-    for group in layers.chunks((MEMORY / bytes.max(1)).max(1)) {
+    for group in groups {
         let probes: Vec<Probe> =
             (0..).zip(group).map(|(table, layer)| Probe { table, seed: *layer as u64, reseeded: false }).collect();
         let mut tables = group.to_vec();
@@ -137,10 +142,6 @@ fn check(model: &Model, clozes: &[Cloze]) -> Result<(), Error> {
     Ok(())
 }
 
-fn decoder(model: &Model, lens: Lens<'_>) -> Option<Unembedding> {
-    (!matches!(lens, Lens::Logit)).then(|| model.unembedding())
-}
-
 /// What stays the same for all probes.
 struct Work<'a> {
     model: &'a Model,
@@ -149,7 +150,8 @@ struct Work<'a> {
     /// The model's own head, where something is trained.
     decoder: Option<Unembedding>,
     progress: &'a (dyn Fn(f64) + Sync),
-    /// Steps.
+    /// Of one layer.
+    steps: u64,
     done: AtomicU64,
     total: u64,
 }
@@ -178,12 +180,18 @@ impl Work<'_> {
     fn probe(&self, tables: &[usize], probes: &[Probe]) -> Result<Vec<Probed>, Error> {
         let of = |cloze: &Cloze| Places { tokens: cloze.tokens.clone(), second: cloze.second, at: vec![cloze.at] };
         let places: Vec<Places> = self.clozes.iter().map(of).collect();
-        let asked = streams(self.model, &places, tables)?;
-        let school = match (self.lens, &self.decoder) {
+        let mut before = 0;
+        let mut passed = |share: f64| {
+            let now = (self.steps as f64 * share) as u64;
+            self.step(now - std::mem::replace(&mut before, now));
+        };
+        let mut nobody = |_: f64| ();
+        let (asked, school) = match (self.lens, &self.decoder) {
             (Lens::Tuned(text, with) | Lens::Head(text, with, _), Some(decoder)) => {
-                Some(School::read(self.model, decoder, text, tables, with)?)
+                let asked = streams(self.model, &places, tables, &mut nobody)?;
+                (asked, Some(School::read(self.model, decoder, (text, with), tables, &mut passed)?))
             }
-            _ => None,
+            _ => (streams(self.model, &places, tables, &mut passed)?, None),
         };
         let one = |probe: &Probe| {
             let (reader, loss) = self.reader(school.as_ref(), probe)?;
@@ -193,11 +201,12 @@ impl Work<'_> {
         probes.par_iter().map(one).collect()
     }
 
+    fn step(&self, steps: u64) {
+        let done = self.done.fetch_add(steps, Ordering::Relaxed) + steps;
+        (self.progress)(done as f64 / self.total as f64);
+    }
+
     fn reader(&self, school: Option<&School<'_>>, probe: &Probe) -> Result<(Reader, Option<f64>), Error> {
-        let step = |steps: u64| {
-            let done = self.done.fetch_add(steps, Ordering::Relaxed) + steps;
-            (self.progress)(done as f64 / self.total as f64);
-        };
         let keyed = |key: Key| key.child(if probe.reseeded { "reseeded" } else { "layer" }).index(probe.seed);
         let width = self.model.config().width;
         let (start, key) = match (self.lens, &self.decoder) {
@@ -212,13 +221,15 @@ impl Work<'_> {
                 (Reader::Head(Box::new(head(decoder, start, key.child("start")))), key)
             }
             _ => {
-                step(1);
+                self.step(self.steps);
                 return Ok((Reader::Logit, None));
             }
         };
         match school {
             Some(school) => {
-                school.train(start, probe.table, key.child("order"), &step).map(|(reader, loss)| (reader, Some(loss)))
+                let step = |steps| self.step(steps);
+                let (reader, loss) = school.train(start, probe.table, key.child("order"), &step)?;
+                Ok((reader, Some(loss)))
             }
             None => Ok((start, None)),
         }

@@ -54,7 +54,7 @@ struct Line {
 
 /// Reads JSON lines: `relation` (or `predicate_id`), `subject` (`sub_label`), `template` with `[X]` for the subject and
 /// `[Y]` for the object, `object` (`obj_label`); or `relation`, `prompt`, `target`, the target standing at the prompt's
-/// `[Y]` or behind it. Other fields are not looked at. Empty lines are no facts.
+/// `[Y]`, or behind it after a space. Other fields are not looked at. Empty lines are no facts.
 ///
 /// # Errors
 /// The first line that is no JSON or lacks a field.
@@ -62,13 +62,19 @@ pub fn parse(text: &str) -> Result<Facts, BadLine> {
     let mut all = Facts::default();
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
         let bad = |problem: String| BadLine { line: number, problem };
-        let line: Line = serde_json::from_str(line).map_err(|e| bad(e.to_string()))?;
+        let line: Line = serde_json::from_str(line).map_err(|e| bad(without_line(&e)))?;
         match line.fact().map_err(bad)? {
             Ok(fact) => all.facts.push(fact),
             Err(reason) => *all.left_out.entry(reason.to_owned()).or_default() += 1,
         }
     }
     Ok(all)
+}
+
+/// What is wrong with a line's JSON. It says "line 1" of every line, which is not that of the file.
+fn without_line(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    format!("{} (column {})", text.split(" at line ").next().unwrap_or(&text), error.column())
 }
 
 /// The slot of the object.
@@ -151,13 +157,20 @@ impl Speller<'_> {
         if mask.is_none() && text.is_empty() && before.is_empty() {
             return Err("nothing stands before the gap".into());
         }
-        let read = encode(text)?;
         let whole = encode(&format!("{}{}", fact.before, fact.object))?;
-        let target = match whole.strip_prefix(&read[..]) {
-            Some([token]) if Some(*token) == self.unknown => Err("the object is not in the vocabulary"),
-            Some([token]) => Ok(*token),
-            Some(_) => Err("the object is of several tokens"),
-            None => Err("the object runs into the text before it"),
+        // A space goes over to the object where the vocabulary has both as one token, and else stays with the text.
+        let (trimmed, kept) = (encode(text)?, encode(&fact.before)?);
+        let behind_text = |read: &[TokenId]| whole.strip_prefix(read).map(<[TokenId]>::to_vec);
+        let (read, rest) = match (behind_text(&trimmed), behind_text(&kept)) {
+            (Some(rest), _) if rest.len() == 1 => (trimmed, rest),
+            (_, Some(rest)) => (kept, rest),
+            (Some(rest), None) => (trimmed, rest),
+            (None, None) => return Err("the object runs into the text before it".into()),
+        };
+        let target = match rest[..] {
+            [token] if Some(token) == self.unknown => Err("the object is not in the vocabulary"),
+            [token] => Ok(token),
+            _ => Err("the object is of several tokens"),
         }?;
         let mut tokens = [&before[..], &read].concat();
         if let Some(mask) = mask {
@@ -228,6 +241,33 @@ mod tests {
         assert_eq!(clozes[0].tokens, clozes[1].tokens);
     }
 
+    /// A byte for each token.
+    struct Bytes;
+
+    impl Tokenizer for Bytes {
+        fn encode(&self, text: &str) -> Result<Vec<TokenId>, saltus_lm::Error> {
+            Ok(text.bytes().map(TokenId::from).collect())
+        }
+        fn decode(&self, _: &[TokenId]) -> String {
+            String::new()
+        }
+        fn vocabulary(&self) -> usize {
+            256
+        }
+        fn identity(&self) -> String {
+            String::new()
+        }
+    }
+
+    #[test]
+    fn a_space_without_a_token_in_common_with_the_object_stays_with_the_text() {
+        let facts = parse(r#"{"relation":"r","prompt":"1 and 1 is","target":"2"}"#).unwrap().facts;
+        let speller = Speller { tokenizer: &Bytes, frame: &Frame::default(), unknown: None, context: 64 };
+        let (clozes, _) = speller.spell(&facts);
+        assert_eq!(clozes[0].1.tokens.len(), "1 and 1 is ".len());
+        assert_eq!((clozes[0].1.at, clozes[0].1.target), (10, TokenId::from(b'2')));
+    }
+
     #[test]
     fn a_masked_model_reads_both_sides() {
         let frame = Frame { before: vec![10], behind: vec![11], mask: Some(12) };
@@ -265,7 +305,8 @@ mod tests {
         assert_eq!(clozes, []);
         assert_eq!(left.iter().map(|(_, count)| count).sum::<u64>(), 6);
         assert!(left.contains(&said("words follow the gap, which a causal model does not see", 3)), "{left:?}");
-        assert!(left.contains(&said("the object is of several tokens", 3)), "{left:?}");
+        assert!(left.contains(&said("the object is of several tokens", 2)), "{left:?}");
+        assert!(left.contains(&said("the object is not in the vocabulary", 1)), "{left:?}");
         let (_, left) = spell(CAPITAL, &Frame::default(), 4);
         assert_eq!(left, [said("the text is longer than the model's context", 1)]);
     }

@@ -173,8 +173,8 @@ impl Rows<'_> {
                 share(&units, &|i| f64::from(draw.items[i]))
             })
             .collect();
-        // Where most draws know nothing, or all are of the one unit, there is no telling.
-        let told = units.len() > 1 && drawn.len() as u64 > RESAMPLES / 2;
+        // Where most draws know nothing, or nothing shows how they differ, there is no telling.
+        let told = drawn.len() as u64 > RESAMPLES / 2 && drawn.iter().any(|share| *share != drawn[0]);
         let interval = told.then(|| (quantile(&drawn, 0.025).min(value), quantile(&drawn, 0.975).max(value)));
         let row = self.row("", "intermediate_only", None, value);
         self.rows.push(Observation { interval, n: clozes.len() as u64, ..row });

@@ -45,11 +45,17 @@ pub(crate) fn groups(rows: &[u32], most: usize) -> impl Iterator<Item = (Vec<u32
 /// Tokens read side by side.
 const PASS: usize = 1024;
 
-/// The streams behind `layers` (0: the embedding) at the places of `texts`, text by text.
+/// The streams behind `layers` (0: the embedding) at the places of `texts`, text by text. `passed` is told the share of the
+/// texts that is read.
 ///
 /// # Errors
 /// As [`read`].
-pub(crate) fn streams(model: &Model, texts: &[Places], layers: &[usize]) -> Result<Streams, Error> {
+pub(crate) fn streams(
+    model: &Model,
+    texts: &[Places],
+    layers: &[usize],
+    passed: &mut dyn FnMut(f64),
+) -> Result<Streams, Error> {
     let width = model.config().width;
     let mut collector = Collector { layers, wanted: Vec::new(), tables: vec![Vec::new(); layers.len()] };
     let (mut start, mut places) = (0, 0);
@@ -65,6 +71,7 @@ pub(crate) fn streams(model: &Model, texts: &[Places], layers: &[usize]) -> Resu
         let given: Vec<(&[TokenId], usize)> = group.iter().map(|text| (&text.tokens[..], text.second)).collect();
         read(model, &given, &mut collector)?;
         start = end;
+        passed(start as f64 / texts.len() as f64);
     }
     Ok(Streams { width, places, tables: collector.tables })
 }

@@ -67,20 +67,21 @@ pub(crate) struct School<'a> {
 }
 
 impl<'a> School<'a> {
-    /// Reads the text; the tables are those of `layers`, of which the last is the model's last.
+    /// Reads the text; the tables are those of `layers`, of which the last is the model's last. `passed` is told the share
+    /// that is read.
     pub(crate) fn read(
         model: &Model,
         decoder: &'a Unembedding,
-        text: &Text,
+        (text, with): (&Text, Training),
         layers: &[usize],
-        with: Training,
+        passed: &mut dyn FnMut(f64),
     ) -> Result<Self, Error> {
-        let pool = |Examples { texts, targets }: Examples| {
-            let streams = streams(model, &texts, layers)?;
+        let pool = |Examples { texts, targets }: Examples, passed: &mut dyn FnMut(f64)| {
+            let streams = streams(model, &texts, layers, passed)?;
             Ok::<_, Error>(Pool { streams, targets, last: layers.len() - 1 })
         };
-        let training = pool(text.training(with.pool, with.key.child("training")))?;
-        let held_out = pool(text.held_out(HELD_OUT, with.key.child("held-out")))?;
+        let held_out = pool(text.held_out(HELD_OUT, with.key.child("held-out")), &mut |_| ())?;
+        let training = pool(text.training(with.pool, with.key.child("training")), passed)?;
         if training.targets.is_empty() || held_out.targets.is_empty() {
             return Err(Error::Other("no place of the text is asked: give more text".into()));
         }
@@ -184,7 +185,8 @@ impl<'a> School<'a> {
                     linear_backward_weight(shape, &d, &x, &mut gradients[0]);
                     add_rows(&d, columns, &mut gradients[1]);
                 }
-                nats[..*used].iter().sum()
+                // A divergence is below 0 by rounding alone.
+                nats[..*used].iter().map(|nats| nats.max(0.0)).sum()
             }
             Reader::Head(head) => {
                 let (mut logits, kept) = forward(head, x, columns);
