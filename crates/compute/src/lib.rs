@@ -8,9 +8,11 @@
 //!
 //! **Devices.** This is the CPU. Every operation is a plain function of slices and sizes without hidden state, so that
 //! another device implements the same set of functions on its own buffers. The instruction set (AVX-512, AVX2, NEON,
-//! or none) is chosen at run time. Nothing here starts a thread: callers give each thread its own part of the batch.
+//! or none) is chosen at run time, and so is the tile unit (AMX) for products that contract at least 64 numbers. Nothing
+//! here starts a thread: callers give each thread its own part of the batch.
 //!
-//! **Bits.** A result depends on its operands alone, never on their neighbours, on threads, or on chance.
+//! **Bits.** A result depends on its operands and the kind of CPU alone, never on their neighbours, on threads, or on
+//! chance.
 //!
 //! Each gradient is checked against central differences in f64; the same code runs in f32.
 
@@ -28,6 +30,8 @@ mod optimizer;
 mod real;
 mod rope;
 mod stored;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod tiles;
 mod transpose;
 
 pub use activation::{Activation, activate, activate_backward, activate_gated, soft_cap, soft_cap_backward};

@@ -2,9 +2,11 @@
 //!
 //! Activations are feature-major (see the crate's documentation), so the vector lanes of every product run along
 //! positions, whatever the width of the model: a width of 8 fills a register of 16 as well as a width of 512 does.
-//! Each element of a result is one chain of fused multiply-adds in the order of the contracted index, so that it does
-//! not depend on what else is computed in the same call.
+//! Each element of a result is one chain of fused multiply-adds in the order of the contracted index, or sums of the tile
+//! unit in a fixed order, so that it does not depend on what else is computed in the same call.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use crate::tiles;
 use crate::{
     BLOCK,
     real::{Real, V, vectorized},
@@ -38,7 +40,10 @@ vectorized! {
         let Linear { outputs, inputs, positions } = shape;
         let size = Size { m: outputs, k: inputs, n: positions };
         let (a, b) = (Matrix { data: weight, stride: inputs }, Matrix { data: x, stride: positions });
-        product::<S, T, false>(simd, size, a, b, MatrixMut { data: y, stride: positions }, write);
+        let mut c = MatrixMut { data: y, stride: positions };
+        if !on_tiles(simd, size, (a, false), (b, false), &mut c, write) {
+            product::<S, T, false>(simd, size, a, b, c, write);
+        }
     }
 }
 
@@ -48,7 +53,10 @@ vectorized! {
         let Linear { outputs, inputs, positions } = shape;
         let size = Size { m: inputs, k: outputs, n: positions };
         let (a, b) = (Matrix { data: weight, stride: inputs }, Matrix { data: dy, stride: positions });
-        product::<S, T, true>(simd, size, a, b, MatrixMut { data: dx, stride: positions }, write);
+        let mut c = MatrixMut { data: dx, stride: positions };
+        if !on_tiles(simd, size, (a, true), (b, false), &mut c, write) {
+            product::<S, T, true>(simd, size, a, b, c, write);
+        }
     }
 }
 
@@ -58,7 +66,10 @@ vectorized! {
         let Linear { outputs, inputs, positions } = shape;
         let size = Size { m: outputs, k: positions, n: inputs };
         let (a, b) = (Matrix { data: dy, stride: positions }, Matrix { data: x, stride: positions });
-        let c = MatrixMut { data: dweight, stride: inputs };
+        let mut c = MatrixMut { data: dweight, stride: inputs };
+        if on_tiles(simd, size, (a, false), (b, true), &mut c, Write::Add) {
+            return;
+        }
         // Turning x costs what a tenth of the outputs cost; sums over lanes cost what 90 positions cost. The last columns
         // that fill no block, and few columns, are summed over lanes.
         let turned = if inputs >= 2 * BLOCK && 9 * outputs > positions { inputs / BLOCK * BLOCK } else { 0 };
@@ -92,6 +103,41 @@ pub(crate) struct Matrix<'a, T> {
 pub(crate) struct MatrixMut<'a, T> {
     pub(crate) data: &'a mut [T],
     pub(crate) stride: usize,
+}
+
+/// Computes the product on the tile unit, if there is one and the numbers are f32. Each factor comes with whether it is
+/// stored the other way round.
+#[inline(always)]
+fn on_tiles<S: Simd, T: Real>(
+    simd: S,
+    size: Size,
+    a: (Matrix<'_, T>, bool),
+    b: (Matrix<'_, T>, bool),
+    c: &mut MatrixMut<'_, T>,
+    write: Write,
+) -> bool {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if tiles::suits::<S>(size.k)
+        && let (Some(a), Some(b)) = (factor(a), factor(b))
+        && let Ok(data) = pulp::bytemuck::try_cast_slice_mut(c.data)
+    {
+        let c = MatrixMut { data, stride: c.stride };
+        simd.vectorize(tiles::Product { size, a, b, c, write });
+        return true;
+    }
+    false
+}
+
+/// A matrix of f32 as the tile unit's products take it.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[inline(always)]
+fn factor<T: Real>((matrix, turned): (Matrix<'_, T>, bool)) -> Option<tiles::Factor<'_>> {
+    if size_of::<T>() != size_of::<f32>() {
+        return None;
+    }
+    let data = pulp::bytemuck::try_cast_slice(matrix.data).ok()?;
+    let matrix = Matrix { data, stride: matrix.stride };
+    Some(if turned { tiles::Factor::Turned(matrix) } else { tiles::Factor::Plain(matrix) })
 }
 
 /// About how many rows of the right factor are packed together: a packed panel of this many rows stays in the L2 cache.

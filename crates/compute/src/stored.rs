@@ -104,6 +104,10 @@ pub fn linear_stored(shape: Linear, weight: StoredRows<'_>, used: usize, x: &[f3
     {
         return linear(shape, values, x, y, write);
     }
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if crate::tiles::linear_stored(shape, weight, x, y, write) {
+        return;
+    }
     // Whole groups of rows, as the product's register tiles want them.
     let rows = (TILE / inputs).max(1).next_multiple_of(12).min(outputs);
     let mut tile = vec![0.0; rows * inputs];

@@ -1,0 +1,419 @@
+//! Matrix products of f32 on the tile unit of x86-64 CPUs that have one (AMX, from Sapphire Rapids on), which does 16
+//! times as many multiply-adds of bf16 in a cycle as the vector units do of f32.
+//!
+//! **Exactness.** A float of 24 significant bits is the sum of three bf16 of 8 bits, x = x1 + x2 + x3, without error as
+//! long as its last bits are no subnormal bf16. Of the nine products of two such sums, six (x1 y1, x1 y2, x2 y1, x1 y3,
+//! x2 y2, x3 y1) are added up in f32; what is left out is below 2^-24 of |x y| (Henry, Tang & Heinecke, arXiv
+//! 1904.06376, section II). A factor stored as BF16 is one part, and three products are enough. The tests compare the
+//! error with that of a chain of fused multiply-adds.
+//!
+//! **Range.** The unit takes subnormal bf16 for 0: of a number below 2^-110 the last bits are lost, and one below 2^-126
+//! is 0. A number above 3.39e38, which bf16 rounds to infinity, makes what it enters not finite. What is not finite in
+//! f32 is not finite here: the third part of a NaN or an infinity is a NaN.
+//!
+//! **Bits.** An element of the result depends on its row and its column alone.
+
+use crate::{
+    BLOCK, Format, Linear, StoredRows, Write, expand,
+    matmul::{Matrix, MatrixMut, Size},
+    transpose::tile_f32,
+};
+use pulp::{Simd, WithSimd};
+use std::cell::Cell;
+
+mod unit;
+
+use unit::{Unit, available};
+
+/// 16 rows of 16 pairs of bf16; the two of a pair lie [`BLOCK`] apart in the contracted index, the earlier in the lower
+/// half.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Tile([[u32; BLOCK]; BLOCK]);
+
+/// Parts of a float.
+const PARTS: usize = 3;
+
+/// What one step of the unit contracts: pairs of numbers.
+const STEP: usize = 2 * BLOCK;
+
+/// Rows, and columns, of the result that are computed together: two tiles.
+const SIDE: usize = 2 * BLOCK;
+
+/// A part of the result.
+#[repr(align(64))]
+struct Square([[f32; SIDE]; SIDE]);
+
+/// At most so much of the contracted index is done at once; whole blocks of every [`Format`].
+const DEPTH: usize = 512;
+
+/// Bytes of the right factor's parts that are made at once, and stay in the L2 cache.
+const CACHED: usize = 1 << 20;
+
+/// Products that contract fewer numbers are not computed here.
+const LEAST: usize = 64;
+
+/// Whether a product that contracts `k` numbers is computed here. Nothing else decides, so that an element of the result
+/// is the same in any company.
+#[inline(always)]
+pub(crate) fn suits<S: Simd>(k: usize) -> bool {
+    S::F32_LANES == BLOCK && k >= LEAST && available()
+}
+
+/// A factor of a product.
+#[derive(Clone, Copy)]
+pub(crate) enum Factor<'a> {
+    /// As the product is written: `[m, k]` on the left, `[k, n]` on the right.
+    Plain(Matrix<'a, f32>),
+    /// The other way round.
+    Turned(Matrix<'a, f32>),
+    /// On the left: rows as they lie in a file.
+    Stored(StoredRows<'a>),
+}
+
+/// `c = a b` or `c += a b`.
+pub(crate) struct Product<'a> {
+    pub(crate) size: Size,
+    pub(crate) a: Factor<'a>,
+    pub(crate) b: Factor<'a>,
+    pub(crate) c: MatrixMut<'a, f32>,
+    pub(crate) write: Write,
+}
+
+/// [`crate::linear_stored`] here, if it suits; whether it did.
+pub(crate) fn linear_stored(shape: Linear, weight: StoredRows<'_>, x: &[f32], y: &mut [f32], write: Write) -> bool {
+    pulp::Arch::new().dispatch(LinearStored { shape, weight, x, y, write })
+}
+
+struct LinearStored<'a> {
+    shape: Linear,
+    weight: StoredRows<'a>,
+    x: &'a [f32],
+    y: &'a mut [f32],
+    write: Write,
+}
+
+impl WithSimd for LinearStored<'_> {
+    type Output = bool;
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> bool {
+        let Linear { outputs, inputs, positions } = self.shape;
+        if !suits::<S>(inputs) {
+            return false;
+        }
+        let size = Size { m: outputs, k: inputs, n: positions };
+        let b = Factor::Plain(Matrix { data: self.x, stride: positions });
+        let c = MatrixMut { data: self.y, stride: positions };
+        simd.vectorize(Product { size, a: Factor::Stored(self.weight), b, c, write: self.write });
+        true
+    }
+}
+
+/// What a thread keeps for its next product.
+#[derive(Default)]
+struct Scratch {
+    /// The parts of [`SIDE`] rows of the left factor: for each step those of the first 16 rows, then of the others.
+    left: Vec<Tile>,
+    /// The parts of the columns of the right factor, [`SIDE`] after [`SIDE`] columns.
+    right: Vec<Tile>,
+    /// Stored rows, expanded.
+    rows: Vec<f32>,
+}
+
+thread_local!(static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) });
+
+/// A part of the contracted index.
+#[derive(Clone, Copy)]
+struct Depth {
+    first: usize,
+    count: usize,
+}
+
+impl Depth {
+    fn steps(self) -> usize {
+        self.count.div_ceil(STEP)
+    }
+}
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let Size { m, k, n } = self.size;
+        let Some(unit) = Unit::begin() else { return };
+        let mut scratch = SCRATCH.take().unwrap_or_default();
+        // Even parts of whole steps and blocks.
+        let whole = if let Factor::Stored(stored) = self.a { stored.format.block().0.max(STEP) } else { STEP };
+        let most = k.div_ceil(k.div_ceil(DEPTH)).next_multiple_of(whole);
+        let columns = (CACHED / (2 * PARTS * most) / SIDE * SIDE).max(SIDE);
+        for j in (0..n).step_by(columns) {
+            let width = columns.min(n - j);
+            for first in (0..k).step_by(most) {
+                let depth = Depth { first, count: most.min(k - first) };
+                let panel = depth.steps() * 2 * PARTS;
+                grow(&mut scratch.right, width.div_ceil(SIDE) * panel);
+                for (number, to) in scratch.right.chunks_exact_mut(panel).enumerate().take(width.div_ceil(SIDE)) {
+                    let side = Side { factor: self.b, left: false, at: j + number * SIDE, limits: (n, k) };
+                    side.parts(simd, depth, to);
+                }
+                let write = if first > 0 { Write::Add } else { self.write };
+                for i in (0..m).step_by(SIDE) {
+                    let of = Place { i, j, width, depth, write };
+                    self.rows(simd, &unit, of, &mut scratch);
+                }
+            }
+        }
+        SCRATCH.set(Some(scratch));
+    }
+}
+
+/// [`SIDE`] rows of the result, in the columns whose right factor is ready.
+#[derive(Clone, Copy)]
+struct Place {
+    i: usize,
+    j: usize,
+    width: usize,
+    depth: Depth,
+    write: Write,
+}
+
+/// Makes room for `count` tiles.
+fn grow(tiles: &mut Vec<Tile>, count: usize) {
+    if tiles.len() < count {
+        tiles.resize(count, Tile([[0; BLOCK]; BLOCK]));
+    }
+}
+
+impl Product<'_> {
+    #[inline(always)]
+    fn rows<S: Simd>(&mut self, simd: S, unit: &Unit, of: Place, scratch: &mut Scratch) {
+        let Size { m, k, .. } = self.size;
+        let Scratch { left, right, rows } = scratch;
+        let steps = of.depth.steps();
+        let one = matches!(self.a, Factor::Stored(StoredRows { format: Format::BF16, .. }));
+        let parts = if one { 1 } else { PARTS };
+        grow(left, steps * 2 * parts);
+        let left = &mut left[..steps * 2 * parts];
+        let count = SIDE.min(m - of.i);
+        match self.a {
+            Factor::Stored(stored) if one => halves(stored, k, (of.i, count), of.depth, left),
+            Factor::Stored(stored) => {
+                let stride = of.depth.count;
+                rows.resize(rows.len().max(SIDE * stride), 0.0);
+                for (row, to) in rows.chunks_exact_mut(stride).take(count).enumerate() {
+                    let from = stored.format.bytes((of.i + row) * k + of.depth.first);
+                    expand(stored.format, &stored.bytes[from..][..stored.format.bytes(stride)], to);
+                }
+                let factor = Factor::Plain(Matrix { data: rows, stride });
+                let side = Side { factor, left: true, at: 0, limits: (count, stride) };
+                side.parts(simd, Depth { first: 0, count: stride }, left);
+            }
+            Factor::Plain(matrix) if count == SIDE => long_rows(simd, matrix, of.i, of.depth, left),
+            factor => Side { factor, left: true, at: of.i, limits: (m, k) }.parts(simd, of.depth, left),
+        }
+        let mut square = Square([[0.0; SIDE]; SIDE]);
+        for (j, right) in (0..of.width).step_by(SIDE).zip(right.chunks_exact(steps * 2 * PARTS)) {
+            unit.multiply(left, right, &mut square);
+            let to = &mut self.c.data[of.i * self.c.stride + of.j + j..];
+            put(
+                simd,
+                &square,
+                (count, SIDE.min(of.width - j)),
+                MatrixMut { data: to, stride: self.c.stride },
+                of.write,
+            );
+        }
+    }
+}
+
+/// Writes or adds the first rows and columns of a square.
+#[inline(always)]
+fn put<S: Simd>(simd: S, square: &Square, (rows, columns): (usize, usize), to: MatrixMut<'_, f32>, write: Write) {
+    for (row, to) in square.0.iter().zip(to.data.chunks_mut(to.stride)).take(rows) {
+        let to = &mut to[..columns];
+        if let Some(to) = to.first_chunk_mut::<SIDE>() {
+            put_row(simd, row, to, write);
+        } else {
+            // A row that ends within the square goes through a whole one.
+            let mut whole = [0.0; SIDE];
+            whole[..columns].copy_from_slice(to);
+            put_row(simd, row, &mut whole, write);
+            to.copy_from_slice(&whole[..columns]);
+        }
+    }
+}
+
+#[inline(always)]
+fn put_row<S: Simd>(simd: S, row: &[f32; SIDE], to: &mut [f32; SIDE], write: Write) {
+    if write == Write::Set {
+        *to = *row;
+        return;
+    }
+    for (to, from) in S::as_mut_simd_f32s(to).0.iter_mut().zip(S::as_simd_f32s(row).0) {
+        *to = simd.add_f32s(*to, *from);
+    }
+}
+
+/// [`SIDE`] rows of the left factor, or columns of the right one.
+struct Side<'a> {
+    factor: Factor<'a>,
+    left: bool,
+    /// The first row or column.
+    at: usize,
+    /// How many rows or columns there are, and how long the contracted index is.
+    limits: (usize, usize),
+}
+
+impl Side<'_> {
+    /// The parts for each step: of 16 rows or columns, then of the other 16.
+    #[inline(always)]
+    fn parts<S: Simd>(&self, simd: S, depth: Depth, to: &mut [Tile]) {
+        // The numbers of a tile's row lie side by side in memory, or those of its columns do.
+        let (Factor::Plain(matrix) | Factor::Turned(matrix)) = self.factor else { return };
+        let turned = matches!(self.factor, Factor::Turned(_));
+        let along_columns = self.left != turned;
+        let mut scratch = [[0.0; BLOCK * BLOCK]; 2];
+        for (number, to) in to.as_chunks_mut::<PARTS>().0.iter_mut().enumerate() {
+            let (v, p) = (self.at + number % 2 * BLOCK, depth.first + number / 2 * STEP);
+            let (count, steps) = (self.limits.0.saturating_sub(v), depth.first + depth.count);
+            let [low, high] = &mut scratch;
+            let left = (steps.saturating_sub(p), steps.saturating_sub(p + BLOCK));
+            let (low, high) = if along_columns {
+                (
+                    block(simd, matrix, (v, p), (count, left.0), turned, low),
+                    block(simd, matrix, (v, p + BLOCK), (count, left.1), turned, high),
+                )
+            } else {
+                (
+                    block(simd, matrix, (p, v), (left.0, count), turned, low),
+                    block(simd, matrix, (p + BLOCK, v), (left.1, count), turned, high),
+                )
+            };
+            split(simd, low, high, to);
+        }
+    }
+}
+
+/// The block of [`BLOCK`] rows and columns at row and column `at` of a matrix, of which `there` rows and columns exist,
+/// as rows in memory; turned, or as it is.
+#[inline(always)]
+fn block<'a, S: Simd>(
+    simd: S,
+    matrix: Matrix<'a, f32>,
+    at: (usize, usize),
+    there: (usize, usize),
+    turned: bool,
+    scratch: &'a mut [f32; BLOCK * BLOCK],
+) -> (&'a [f32], usize) {
+    let there = (there.0.min(BLOCK), there.1.min(BLOCK));
+    if there.0 == 0 || there.1 == 0 {
+        scratch.fill(0.0);
+        return (scratch, BLOCK);
+    }
+    let from = &matrix.data[at.0 * matrix.stride + at.1..];
+    if there == (BLOCK, BLOCK) {
+        if !turned {
+            return (from, matrix.stride);
+        }
+        tile_f32(simd, (from, matrix.stride), (scratch, BLOCK));
+        return (scratch, BLOCK);
+    }
+    scratch.fill(0.0);
+    for (i, row) in from.chunks(matrix.stride).enumerate().take(there.0) {
+        for (j, x) in row[..there.1].iter().enumerate() {
+            scratch[if turned { j * BLOCK + i } else { i * BLOCK + j }] = *x;
+        }
+    }
+    (scratch, BLOCK)
+}
+
+/// The parts of [`SIDE`] rows from row `at` on, each row from its beginning to its end, as memory likes it.
+#[inline(always)]
+fn long_rows<S: Simd>(simd: S, matrix: Matrix<'_, f32>, at: usize, depth: Depth, to: &mut [Tile]) {
+    for row in 0..SIDE {
+        let from = &matrix.data[(at + row) * matrix.stride + depth.first..][..depth.count];
+        let (whole, rest) = from.as_chunks::<STEP>();
+        let mut last = [0.0; STEP];
+        last[..rest.len()].copy_from_slice(rest);
+        let last = (!rest.is_empty()).then_some(&last);
+        let tiles = to.as_chunks_mut::<{ 2 * PARTS }>().0.iter_mut();
+        for (numbers, to) in whole.iter().chain(last).zip(tiles) {
+            let (low, high) = numbers.split_at(BLOCK);
+            let [first, second, third] = &mut to.as_chunks_mut::<PARTS>().0[row / BLOCK];
+            let row = row % BLOCK;
+            split_row(simd, (low, high), [&mut first.0[row], &mut second.0[row], &mut third.0[row]]);
+        }
+    }
+}
+
+/// The three parts of two blocks, row by row, as pairs.
+#[inline(always)]
+fn split<S: Simd>(simd: S, low: (&[f32], usize), high: (&[f32], usize), to: &mut [Tile; PARTS]) {
+    let [first, second, third] = to;
+    let parts = first.0.iter_mut().zip(&mut second.0).zip(&mut third.0);
+    for (row, ((first, second), third)) in parts.enumerate() {
+        let low = &low.0[row * low.1..][..BLOCK];
+        let high = &high.0[row * high.1..][..BLOCK];
+        split_row(simd, (low, high), [first, second, third]);
+    }
+}
+
+/// The three parts of [`BLOCK`] pairs.
+#[inline(always)]
+fn split_row<S: Simd>(simd: S, (low, high): (&[f32], &[f32]), [first, second, third]: [&mut [u32; BLOCK]; PARTS]) {
+    let to = S::as_mut_simd_u32s(first).0.iter_mut().zip(S::as_mut_simd_u32s(second).0);
+    let to = to.zip(S::as_mut_simd_u32s(third).0);
+    for ((low, high), ((first, second), third)) in S::as_simd_f32s(low).0.iter().zip(S::as_simd_f32s(high).0).zip(to) {
+        let (low_first, low) = first_part(simd, *low);
+        let (high_first, high) = first_part(simd, *high);
+        *first = pair(simd, low_first, high_first);
+        let (low_second, low) = first_part(simd, low);
+        let (high_second, high) = first_part(simd, high);
+        *second = pair(simd, low_second, high_second);
+        // What is left has 8 bits; of a NaN the upper half is one.
+        *third = pair(simd, simd.transmute_u32s_f32s(low), simd.transmute_u32s_f32s(high));
+    }
+}
+
+/// The nearest bf16, in the upper half (below it lies anything), and what is left.
+#[inline(always)]
+fn first_part<S: Simd>(simd: S, x: S::f32s) -> (S::u32s, S::f32s) {
+    let part = simd.add_u32s(simd.transmute_u32s_f32s(x), simd.splat_u32s(0x8000));
+    let value = simd.transmute_f32s_u32s(simd.and_u32s(part, simd.splat_u32s(0xffff_0000)));
+    (part, simd.sub_f32s(x, value))
+}
+
+/// The upper halves of both.
+#[inline(always)]
+fn pair<S: Simd>(simd: S, low: S::u32s, high: S::u32s) -> S::u32s {
+    let low = simd.wrapping_dyn_shr_u32s(low, simd.splat_u32s(16));
+    simd.or_u32s(low, simd.and_u32s(high, simd.splat_u32s(0xffff_0000)))
+}
+
+/// Rows stored as BF16, which are their own only part: `count` rows from `at` on, of `inputs` numbers.
+#[inline(always)]
+fn halves(stored: StoredRows<'_>, inputs: usize, (at, count): (usize, usize), depth: Depth, to: &mut [Tile]) {
+    for (step, to) in to.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+        let first = step * STEP;
+        let there = STEP.min(depth.count - first);
+        for (row, to) in to.iter_mut().flat_map(|tile| &mut tile.0).enumerate() {
+            if row >= count {
+                to.fill(0);
+                continue;
+            }
+            let from = &stored.bytes[2 * ((at + row) * inputs + depth.first + first)..][..2 * there];
+            let mut pairs = [0; 2 * STEP];
+            match from.first_chunk() {
+                Some(whole) => pairs = *whole,
+                None => pairs[..from.len()].copy_from_slice(from),
+            }
+            let [low, high]: [[u16; BLOCK]; 2] = pulp::bytemuck::cast(pairs);
+            for (to, (low, high)) in to.iter_mut().zip(low.iter().zip(&high)) {
+                *to = u32::from(*low) | u32::from(*high) << 16;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

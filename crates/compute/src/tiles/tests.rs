@@ -1,0 +1,138 @@
+//! The products of this room against f64, beside chains of fused multiply-adds. On a CPU without a tile unit they say
+//! the same of the vector units.
+
+use crate::{
+    Format, Linear, StoredRows, Write, check::numbers, expand, linear, linear_backward_input, linear_backward_weight,
+    linear_stored,
+};
+
+/// Which of the three products.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Forward,
+    ByInput,
+    ByWeight,
+}
+
+/// The two factors of each kind, of the sizes (rows, contracted, columns): as the product is computed, and as `[rows,
+/// contracted]` and `[columns, contracted]`.
+fn factors(kind: Kind, (m, k, n): (usize, usize, usize), left: &[f32], right: &[f32]) -> [Vec<f32>; 2] {
+    let turn = |x: &[f32], rows: usize, columns: usize| -> Vec<f32> {
+        (0..columns).flat_map(|j| (0..rows).map(move |i| x[i * columns + j])).collect()
+    };
+    match kind {
+        Kind::Forward => [left.to_vec(), turn(right, n, k)],
+        Kind::ByInput => [turn(left, m, k), turn(right, n, k)],
+        Kind::ByWeight => [left.to_vec(), right.to_vec()],
+    }
+}
+
+fn product(kind: Kind, (m, k, n): (usize, usize, usize), [left, right]: &[Vec<f32>; 2]) -> Vec<f32> {
+    let mut to = vec![0.0; m * n];
+    match kind {
+        Kind::Forward => {
+            linear(Linear { outputs: m, inputs: k, positions: n }, left, right, &mut to, Write::Set);
+        }
+        Kind::ByInput => {
+            linear_backward_input(Linear { outputs: k, inputs: m, positions: n }, left, right, &mut to, Write::Set);
+        }
+        Kind::ByWeight => linear_backward_weight(Linear { outputs: m, inputs: n, positions: k }, left, right, &mut to),
+    }
+    to
+}
+
+/// Root mean square and largest error of the product and of chains of multiply-adds, each error as a part of the sum of
+/// the magnitudes that were added.
+fn errors(kind: Kind, (m, k, n): (usize, usize, usize), left: &[f32], right: &[f32]) -> [(f64, f64); 2] {
+    let is = product(kind, (m, k, n), &factors(kind, (m, k, n), left, right));
+    let mut errors = [(0.0, 0.0f64); 2];
+    for (number, is) in is.iter().enumerate() {
+        let (a, b) = (&left[number / n * k..][..k], &right[number % n * k..][..k]);
+        let pairs = || a.iter().zip(b);
+        let exact: f64 = pairs().map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+        let size: f64 = pairs().map(|(a, b)| (f64::from(*a) * f64::from(*b)).abs()).sum();
+        let chain = pairs().fold(0.0f32, |sum, (a, b)| a.mul_add(*b, sum));
+        for ((squares, most), value) in errors.iter_mut().zip([*is, chain]) {
+            let error = (f64::from(value) - exact).abs() / size;
+            *squares += error * error / (m * n) as f64;
+            *most = most.max(error);
+        }
+    }
+    errors.map(|(squares, most)| (squares.sqrt(), most))
+}
+
+#[test]
+fn products_are_as_exact_as_chains_of_multiply_adds() {
+    let single = |x: f64| x as f32;
+    // Alike; all of one sign, where errors of one sign would add up; of exponents far apart; nearly cancelling.
+    let sorts: [(&str, fn(f64, f64) -> f64); 4] = [
+        ("alike", |x, _| x),
+        ("positive", |x, _| x.abs() + 0.5),
+        ("wide", |x, y| x * (40.0 * y).exp2()),
+        ("cancelling", |x, y| if y > 0.0 { 1.0 + x * 1e-3 } else { -1.0 + x * 1e-3 }),
+    ];
+    for (name, sort) in sorts {
+        for (kind, size) in [
+            (Kind::Forward, (37, 64, 48)),
+            (Kind::Forward, (64, 1100, 32)),
+            (Kind::ByInput, (37, 75, 48)),
+            (Kind::ByInput, (33, 576, 16)),
+            (Kind::ByWeight, (21, 80, 33)),
+            (Kind::ByWeight, (40, 256, 176)),
+        ] {
+            let (m, k, n) = size;
+            let random = |seed: u64, count: usize| -> Vec<f32> {
+                numbers(seed, count).iter().zip(numbers(seed + 9, count)).map(|(x, y)| single(sort(*x, y))).collect()
+            };
+            let [is, chain] = errors(kind, size, &random(1, m * k), &random(2, n * k));
+            let limits = (2.0 * chain.0, 2.0 * chain.1);
+            assert!(is.0 <= limits.0 && is.1 <= limits.1, "{name} {kind:?} {size:?}: {is:?}, a chain {chain:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_finite_is_not_hidden() {
+    let size = (33, 70, 32);
+    let (m, k, n) = size;
+    let strange = [f32::NAN, -f32::NAN, f32::from_bits(0x7f80_0001), f32::from_bits(0x7fff_ffff), f32::INFINITY];
+    for (kind, k) in [(Kind::Forward, k), (Kind::ByInput, k), (Kind::ByWeight, 80)] {
+        for strange in strange.into_iter().chain([f32::NEG_INFINITY]) {
+            for on_left in [true, false] {
+                let (mut left, mut right) = (vec![1.5f32; m * k], vec![0.75f32; n * k]);
+                let (row, side) = if on_left { (32, &mut left) } else { (9, &mut right) };
+                side[row * k + 66] = strange;
+                let is = product(kind, (m, k, n), &factors(kind, (m, k, n), &left, &right));
+                for (number, x) in is.iter().enumerate() {
+                    let here = if on_left { number / n == row } else { number % n == row };
+                    assert_eq!(x.is_finite(), !here, "{kind:?} {strange} at {number}: {x}");
+                }
+            }
+        }
+    }
+    // An overflow is one here too.
+    let is = product(Kind::Forward, size, &[vec![1e30; m * k], vec![1e30; n * k]]);
+    assert!(is.iter().all(|x| !x.is_finite()));
+}
+
+#[test]
+fn every_stored_format_equals_its_numbers() {
+    let shape = Linear { outputs: 45, inputs: 768, positions: 48 };
+    let x: Vec<f32> = numbers(3, shape.inputs * shape.positions).iter().map(|x| *x as f32).collect();
+    for format in [Format::F32, Format::F16, Format::BF16, Format::Q4_1, Format::Q8_0, Format::Q6K] {
+        // Small positive halves wherever a format has its scales.
+        let bytes: Vec<u8> =
+            (0..format.bytes(shape.outputs * shape.inputs)).map(|i| if i % 2 == 1 { 0x2c } else { i as u8 }).collect();
+        let mut weight = vec![0.0; shape.outputs * shape.inputs];
+        expand(format, &bytes, &mut weight);
+        assert!(weight.iter().all(|x| x.is_finite()), "{format:?}");
+        let (mut is, mut should) =
+            (vec![1.0; shape.outputs * shape.positions], vec![1.0; shape.outputs * shape.positions]);
+        linear(shape, &weight, &x, &mut should, Write::Add);
+        linear_stored(shape, StoredRows { format, bytes: &bytes }, shape.positions, &x, &mut is, Write::Add);
+        let size = should.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+        for (is, should) in is.iter().zip(&should) {
+            assert!((is - should).abs() <= 4e-7 * size, "{format:?}: {is} {should}");
+        }
+    }
+}
