@@ -14,6 +14,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// Items that a mean stands for where no file tells.
 const ASSUMED_ITEMS: u32 = 100;
 
+/// A task in which some model scores less than this, as a share, is none in which guessing helps.
+const NO_GUESSING: f64 = 0.05;
+
 /// What the caller says that files do not.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -158,6 +161,7 @@ impl Group<'_> {
         form.higher_is_better =
             told.unwrap_or(form.higher_is_better && !self.asked.lower_is_better.iter().any(|m| m == name));
         let placed = self.placed(&mut notes)?;
+        self.no_negative_loss(name, form.higher_is_better, &placed)?;
         let items = placed.iter().any(|(.., row)| row.item.is_some());
         self.settle(&mut form)?;
         let whole = self.whole(&form)?;
@@ -269,6 +273,21 @@ impl Group<'_> {
         Ok(kept)
     }
 
+    /// Losses, error rates and distances are not negative.
+    fn no_negative_loss(&self, name: &str, higher_is_better: bool, placed: &[Placed<'_>]) -> Result<(), String> {
+        let known = metric::of_name(name);
+        let loss = matches!(known.form, Form::Unbounded | Form::Perplexity) && !known.higher_is_better;
+        match placed.iter().find(|(.., row)| row.score < 0.0).filter(|_| loss && !higher_is_better) {
+            Some((.., row)) => Err(format!(
+                "{}: `{name}` is {}, and is never negative: mend the row, or name the metric after what it is, such as \
+                 `log_likelihood`",
+                self.scores.place(row),
+                row.score
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// What an unknown metric is, by its numbers.
     fn settle(&self, form: &mut Metric) -> Result<(), String> {
         if form.form != Form::Unknown {
@@ -282,6 +301,8 @@ impl Group<'_> {
         form.form = match (self.shared.least, self.shared.most) {
             (least, most) if least >= 0.0 && most <= 1.0 => match (counted, told) {
                 (true, true) => Form::Choice,
+                // It may be a choice, whose chance level nobody told.
+                (_, false) if least > NO_GUESSING => Form::Choice,
                 (true, false) => Form::Open,
                 (false, _) => Form::Bounded,
             },
@@ -336,6 +357,13 @@ impl Group<'_> {
         match &self.shared.chances[..] {
             [] => {}
             [(chance, place)] => {
+                let told = self.rows.iter().any(|row| row.ceiling == whole);
+                if whole > 1.0 && *chance > 0.0 && *chance < 1.0 && !told {
+                    return Err(format!(
+                        "{place}: chance {chance} is a share of 1, the scores are parts of {whole}: write both the one way \
+                         (`ceiling` {whole} says that both are)"
+                    ));
+                }
                 let chance = chance / whole;
                 if !(0.0..1.0).contains(&chance) {
                     return Err(format!(

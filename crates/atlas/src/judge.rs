@@ -88,12 +88,19 @@ fn rule(ability: &Ability, verdict: &Verdict, all: &[(Ability, Verdict)], delta:
             Counts::Tokens => length.map(Parts::Tokens),
             Counts::Steps => length.map(Parts::Steps),
         };
-        (other.metric.clone(), verdict.clone(), parts)
+        (other.metric.clone(), verdict.clone(), other.form.higher_is_better, parts)
     };
-    let others: Vec<(String, Verdict, Option<Parts>)> =
+    let others: Vec<(String, Verdict, bool, Option<Parts>)> =
         all.iter().filter(same).filter(|(o, _)| o.form.smooth).map(|o| companion(&o)).collect();
-    let companions: Vec<Companion<'_>> =
-        others.iter().map(|(name, verdict, parts)| Companion { name, verdict, parts: *parts }).collect();
+    let companions: Vec<Companion<'_>> = others
+        .iter()
+        .map(|(name, verdict, higher_is_better, parts)| Companion {
+            name,
+            verdict,
+            higher_is_better: *higher_is_better,
+            parts: *parts,
+        })
+        .collect();
     let chance = match ability.ability.kind {
         Kind::Proportion { chance } | Kind::Bounded { chance } => Some(chance),
         // Of a choice whose chance level is not told, a quarter: few have more than four.

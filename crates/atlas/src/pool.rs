@@ -13,12 +13,15 @@ type Model = (Option<Name>, u64, [u64; 6], u64);
 
 /// Adds to `scores` the mean over the parts of every benchmark that has ten or more, called `PREFIX (mean of N)`, where a
 /// model has all of them. A part is a task whose name goes on after the prefix with `-`, `:` or `_`; of nested prefixes
-/// the one counts that ends first and has at least ten.
+/// the one counts that ends first and has at least ten. Names that are numbers are no parts: `task_1`, `task_2` are a list.
 pub fn pool(scores: &mut Scores) {
     let mut wholes: BTreeMap<Whole, BTreeMap<Model, Vec<Score>>> = BTreeMap::new();
     for row in scores.rows.iter().filter(|row| row.item.is_none()) {
         let task = scores.name(row.task);
         let Some(end) = task.find(['-', ':', '_']) else { continue };
+        if task[end + 1..].chars().all(|c| c.is_ascii_digit()) {
+            continue;
+        }
         let s = &row.scales;
         let scales = [s.scale, s.params, s.params_non_embedding, s.flops, s.tokens, s.loss].map(f64::to_bits);
         let whole = (row.family, task[..end].to_owned(), row.metric, row.by);

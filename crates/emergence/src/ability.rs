@@ -182,7 +182,8 @@ pub struct Point {
 /// Where an ability appears, known no finer than the tested sizes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Threshold {
-    /// The smallest tested scale from which on the ability is above chance + delta beyond doubt.
+    /// The smallest tested scale from which on the ability is above chance + delta beyond doubt; above its own floor, where
+    /// no chance level is told.
     pub scale: f64,
     /// On an axis that falls as models get better, as the loss does, `low` is the greater number.
     /// Largest tested scale up to which the ability is below chance + delta beyond doubt; the smallest tested scale if

@@ -82,11 +82,12 @@ pub fn judge(ability: &Ability, analysis: &Analysis) -> Result<Verdict, Unjudgea
     };
     let shape = decide(&found);
     let curve = fits[best].map_or(Vec::new(), |f| trace(&sample, &f));
+    let floor = fits[best].map(|f| f.curve.at(sample.sizes[0].x));
     Ok(Verdict {
         points: sample.points(),
         shape,
         weights,
-        threshold: (shape == Shape::Emergent).then(|| threshold(&sample, analysis)).flatten(),
+        threshold: (shape == Shape::Emergent).then(|| threshold(&sample, analysis, floor)).flatten(),
         curve,
         p_value: p_value(&found.test),
         p_adjusted: None,
@@ -96,12 +97,8 @@ pub fn judge(ability: &Ability, analysis: &Analysis) -> Result<Verdict, Unjudgea
 }
 
 pub(crate) fn bounds(sample: &Sample, analysis: &Analysis) -> Bounds {
-    let (delta, means) = (analysis.delta, || sample.sizes.iter().map(|s| s.mean));
-    let least = if sample.kind == Kind::Unbounded {
-        2.0 * delta * (means().fold(f64::NEG_INFINITY, f64::max) - means().fold(f64::INFINITY, f64::min))
-    } else {
-        2.0 * delta
-    };
+    let delta = analysis.delta;
+    let least = 2.0 * delta * if sample.kind == Kind::Unbounded { sample.change() } else { 1.0 };
     // A size whose lower bound is above the line is not at chance, whatever a curve says.
     let floor = sample.chance().is_none_or(|c| (0..2).all(|j| sample.interval(j).low <= c + delta));
     Bounds { range: sample.range, chance: sample.chance(), delta, least, floor }

@@ -1,5 +1,6 @@
 //! Rulings from tables of means: whether a metric made a jump or hides growth, several steps did, or answers of one class.
 
+use crate::judge::DECISIVE;
 use crate::{ArtefactRuling, Point, Ruling, Shape, Verdict};
 use saltus_stats::{mean, wilson};
 
@@ -10,6 +11,8 @@ pub struct Companion<'a> {
     pub name: &'a str,
     /// Its verdict.
     pub verdict: &'a Verdict,
+    /// Whether a higher score is the better one.
+    pub higher_is_better: bool,
     /// What it is a share of, where it is one of parts that must all be right.
     pub parts: Option<Parts>,
 }
@@ -40,73 +43,108 @@ const NEARLY_ALL: f64 = 0.9;
 ///   models are nearly always wrong where guessing would not be, and others nearly always right.
 /// * **several steps**, **metric**: the product of the measured parts (arXiv 2310.09336; p^L of arXiv 2304.15004) accounts
 ///   for at least 90% of the variance over sizes; or a smooth metric of the same answers grows, and had begun to before
-///   the jump, or grows where this one stays on its floor.
-/// * **neither**: the smooth metrics jump as well, or the parts explain less than half.
+///   the jump, or grows where this one stays on its floor, however little.
+/// * **neither**: the smooth metrics jump as well, or grow and had not begun to before the jump; or the parts explain less
+///   than half.
 pub fn rule_from_means(
     verdict: &Verdict,
     chance: Option<f64>,
     delta: f64,
     companions: &[Companion<'_>],
 ) -> Option<ArtefactRuling> {
-    let ruled = |ruling: Ruling, evidence: String| Some(ArtefactRuling { ruling, evidence, twin: Vec::new() });
     if let Some(evidence) = one_class(&verdict.points, chance) {
-        return ruled(Ruling::LabelBias, evidence);
+        return Some(ruled(Ruling::LabelBias, evidence));
     }
     let line = chance.unwrap_or(0.0) + delta;
     let on_floor =
         verdict.points.iter().all(|p| p.low <= line) && verdict.points.iter().all(|p| p.value <= line + delta);
     let jump = verdict.shape == Shape::Emergent || verdict.weight(Shape::Emergent) >= SUSPECTED;
-    if !jump && !on_floor {
-        return None;
+    let parts = if jump { explained_by_parts(verdict, companions) } else { None };
+    parts
+        .map(by_parts)
+        .or_else(|| if on_floor { on_the_floor(companions) } else { None })
+        .or_else(|| if jump { at_the_jump(verdict, companions) } else { None })
+}
+
+fn ruled(ruling: Ruling, evidence: String) -> ArtefactRuling {
+    ArtefactRuling { ruling, evidence, twin: Vec::new() }
+}
+
+fn by_parts((parts, share, name): (Parts, f64, &str)) -> ArtefactRuling {
+    let what = if matches!(parts, Parts::Steps(_)) { Ruling::Steps } else { Ruling::Yes };
+    let ruling = if share >= FULLY {
+        what
+    } else if share >= PARTLY {
+        Ruling::InPart
+    } else {
+        Ruling::No
+    };
+    let percent = (100.0 * share.clamp(0.0, 1.0)).floor();
+    let (unit, length) = match parts {
+        Parts::Steps(n) => ("steps", n),
+        Parts::Tokens(n) => ("tokens", n),
+    };
+    ruled(
+        ruling,
+        format!("{name} to the power of {length:.1} {unit} accounts for {percent:.0}% of the variance over the sizes."),
+    )
+}
+
+/// The names of the metrics of a shape.
+fn names(companions: &[Companion<'_>], shape: Shape) -> String {
+    companions.iter().filter(|c| c.verdict.shape == shape).map(|c| c.name).collect::<Vec<_>>().join(" and ")
+}
+
+/// Whether other metrics grow where this one stays on its floor.
+fn on_the_floor(companions: &[Companion<'_>]) -> Option<ArtefactRuling> {
+    if let Some(growing) = companions.iter().find(|c| c.verdict.shape == Shape::Smooth) {
+        let (smooth, weight) = (names(companions, Shape::Smooth), growing.verdict.weight(Shape::Smooth));
+        let evidence = format!("No model leaves the floor, while {smooth} grows smoothly (weight {weight:.2}).");
+        return Some(ruled(Ruling::Yes, evidence));
     }
-    if jump && let Some((parts, share, name)) = explained_by_parts(verdict, companions) {
-        let what = if matches!(parts, Parts::Steps(_)) { Ruling::Steps } else { Ruling::Yes };
-        let ruling = if share >= FULLY {
-            what
-        } else if share >= PARTLY {
-            Ruling::InPart
-        } else {
-            Ruling::No
-        };
-        let percent = (100.0 * share.clamp(0.0, 1.0)).floor();
-        let (unit, length) = match parts {
-            Parts::Steps(n) => ("steps", n),
-            Parts::Tokens(n) => ("tokens", n),
-        };
-        return ruled(
-            ruling,
-            format!(
-                "{name} to the power of {length:.1} {unit} accounts for {percent:.0}% of the variance over the sizes."
-            ),
-        );
-    }
-    let of = |shape: Shape| companions.iter().filter(move |c| c.verdict.shape == shape);
-    let names = |shape: Shape| of(shape).map(|c| c.name).collect::<Vec<_>>().join(" and ");
-    if let Some(growing) = of(Shape::Smooth).next() {
-        let weight = growing.verdict.weight(Shape::Smooth);
-        let smooth = names(Shape::Smooth);
-        if on_floor {
-            return ruled(
-                Ruling::Yes,
-                format!("No model leaves the floor, while {smooth} grows smoothly (weight {weight:.2})."),
-            );
-        }
+    let (name, [first, last]) = companions.iter().find_map(creeping)?;
+    let evidence =
+        format!("No model leaves the floor, while {name}, little as it is, goes from {first:.4} to {last:.4}.");
+    Some(ruled(Ruling::Yes, evidence))
+}
+
+/// Whether other metrics had begun to grow before this one jumps.
+fn at_the_jump(verdict: &Verdict, companions: &[Companion<'_>]) -> Option<ArtefactRuling> {
+    let others = names(companions, Shape::Emergent);
+    if let Some(growing) = companions.iter().find(|c| c.verdict.shape == Shape::Smooth) {
+        let (smooth, weight) = (names(companions, Shape::Smooth), growing.verdict.weight(Shape::Smooth));
         let early = growth_before(growing.verdict, verdict);
-        let ruling = if early >= EARLY && of(Shape::Emergent).next().is_none() { Ruling::Yes } else { Ruling::InPart };
+        let ruling = if early >= EARLY && others.is_empty() { Ruling::Yes } else { Ruling::InPart };
         let percent = 100.0 * early.clamp(0.0, 1.0);
-        let others = names(Shape::Emergent);
         let also = if others.is_empty() { String::new() } else { format!("; {others} jumps as well") };
-        return ruled(
+        return Some(ruled(
             ruling,
             format!(
                 "{smooth} grows smoothly (weight {weight:.2}) and has made {percent:.0}% of its growth before the jump{also}."
             ),
-        );
+        ));
     }
-    if jump && of(Shape::Emergent).next().is_some() {
-        return ruled(Ruling::No, format!("{} jumps as well.", names(Shape::Emergent)));
+    if !others.is_empty() {
+        return Some(ruled(Ruling::No, format!("{others} jumps as well.")));
     }
-    None
+    let late = |c: &&Companion<'_>| {
+        let growth = c.verdict.weight(Shape::Smooth) + c.verdict.weight(Shape::Emergent);
+        growth >= DECISIVE && growth_before(c.verdict, verdict) < EARLY
+    };
+    let with = companions.iter().find(late)?;
+    let percent = 100.0 * growth_before(with.verdict, verdict).max(0.0);
+    let evidence =
+        format!("{} has made only {percent:.0}% of its growth before the jump: it rises with it.", with.name);
+    Some(ruled(Ruling::No, evidence))
+}
+
+/// A metric that changes by less than counts as growth but gets better beyond doubt: the intervals of the smallest and the
+/// largest size do not meet.
+fn creeping<'a>(companion: &Companion<'a>) -> Option<(&'a str, [f64; 2])> {
+    let points = &companion.verdict.points;
+    let (first, last) = (points.first()?, points.last()?);
+    let better = if companion.higher_is_better { first.high < last.low } else { last.high < first.low };
+    (points.len() >= 4 && better).then_some((companion.name, [first.value, last.value]))
 }
 
 /// The product of the parts against the whole, at the scales that both have.

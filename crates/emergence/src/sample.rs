@@ -312,9 +312,19 @@ impl Sample {
     /// First size from which on every lower bound is above chance + delta; `None` if the largest is not, or there is no
     /// chance level.
     pub(crate) fn certified(&self, analysis: &Analysis) -> Option<usize> {
-        let line = self.chance()? + analysis.delta;
+        self.above(self.chance()? + analysis.delta)
+    }
+
+    /// First size from which on every lower bound is above `line`; `None` if the largest is not.
+    pub(crate) fn above(&self, line: f64) -> Option<usize> {
         let above = (0..self.sizes.len()).rev().take_while(|&j| self.interval(j).low > line).count();
         (above > 0).then(|| self.sizes.len() - above)
+    }
+
+    /// The highest mean of a size less the lowest.
+    pub(crate) fn change(&self) -> f64 {
+        let means = || self.sizes.iter().map(|s| s.mean);
+        means().fold(f64::NEG_INFINITY, f64::max) - means().fold(f64::INFINITY, f64::min)
     }
 }
 

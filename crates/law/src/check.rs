@@ -116,6 +116,21 @@ pub enum Warning {
     },
 }
 
+impl Warning {
+    /// `alpha` or `beta`, where the fit makes its term a constant or a step: any other number there would fit as well, and
+    /// resamples that begin at this one do not tell.
+    pub fn collapsed(&self) -> Option<&'static str> {
+        match self {
+            Warning::Exponent { name, exponent } if !inside(exponent.value) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+fn inside(exponent: f64) -> bool {
+    (EXPONENT_RANGE.0..EXPONENT_RANGE.1).contains(&exponent)
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -178,8 +193,10 @@ pub(crate) fn warnings<const K: usize, L: PowerSum<K>>(fit: &Fit<L>, failed: usi
     }
     for (k, name) in L::EXPONENTS.into_iter().enumerate() {
         let exponent = fit.interval(|law| law.exponents()[k]);
-        let inside = (EXPONENT_RANGE.0..EXPONENT_RANGE.1).contains(&exponent.value);
-        if !inside || exponent.high > WIDE_EXPONENT * exponent.low || reach(fit, k) < VISIBLE * fit.residuals.rms {
+        if !inside(exponent.value)
+            || exponent.high > WIDE_EXPONENT * exponent.low
+            || reach(fit, k) < VISIBLE * fit.residuals.rms
+        {
             warnings.push(Warning::Exponent { name, exponent });
         }
     }

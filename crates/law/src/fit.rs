@@ -78,6 +78,10 @@ impl<L: Law> Fit<L> {
         }
         let (low, high) = (quantile(&all, 0.025), quantile(&all, 0.975));
         all.iter_mut().for_each(|v| *v = v.clamp(low, high));
+        if !(low.is_finite() && high.is_finite()) {
+            // A factor of an exponent that is not identified is beyond all numbers.
+            return Interval { value, low, high };
+        }
         let push = t_quantile(0.975, self.resampling.degrees_of_freedom(&all)) / normal_quantile(0.975);
         // Outwards along the logarithm on one side and the number on the other: of the two, each is the shorter way there.
         let low = if low > 0.0 && low < value { value * (low / value).powf(push) } else { low };

@@ -27,11 +27,11 @@ pub(crate) fn read(path: &Path) -> Result<Table, FileError> {
         let problem = format!("the file is larger than {} GiB", MAX_BYTES >> 30);
         return Err(FileError::new(path, String::new(), problem, "write it as Parquet, or split it"));
     }
-    let separator = separator(path)?;
-    let names = names(path, &mut open(path, separator)?)?;
+    let form = form(path)?;
+    let names = names(path, &mut open(path, form)?)?;
     let mut numeric = vec![true; names.len()];
     let mut rows = 0_usize;
-    each(path, separator, names.len(), |row, _| {
+    each(path, form, names.len(), |row, _| {
         rows += 1;
         for (cell, numeric) in row.iter().zip(&mut numeric).filter(|(_, numeric)| **numeric) {
             *numeric = number(cell).is_some();
@@ -43,7 +43,7 @@ pub(crate) fn read(path: &Path) -> Result<Table, FileError> {
     }
     let mut builders: Vec<Builder> = numeric.iter().map(|&numeric| Builder::new(numeric, rows)).collect();
     let mut lines = Vec::with_capacity(rows);
-    each(path, separator, names.len(), |row, line| {
+    each(path, form, names.len(), |row, line| {
         lines.push(u32::try_from(line).unwrap_or(u32::MAX));
         builders.iter_mut().zip(row.iter()).for_each(|(builder, cell)| builder.push(cell));
         Ok(())
@@ -110,8 +110,16 @@ fn unreadable(path: &Path, e: &std::io::Error) -> FileError {
     FileError::new(path, String::new(), format!("cannot read it ({e})"), "check the path and the file's permissions")
 }
 
-/// The separator that the header has most of.
-fn separator(path: &Path) -> Result<u8, FileError> {
+/// How a file is written.
+#[derive(Clone, Copy)]
+struct Form {
+    separator: u8,
+    /// Whether lines end with CR LF. The reader takes a row to begin before the LF of the row above.
+    crlf: bool,
+}
+
+/// The separator that the header has most of, and how it ends.
+fn form(path: &Path) -> Result<Form, FileError> {
     let file = File::open(path).map_err(|e| unreadable(path, &e))?;
     let mut header = Vec::new();
     let read = BufReader::new(file.take(MAX_HEADER)).read_until(b'\n', &mut header);
@@ -121,12 +129,13 @@ fn separator(path: &Path) -> Result<u8, FileError> {
         return Err(FileError::new(path, ", line 1".into(), "the header is longer than 1 MiB", remedy));
     }
     let count = |separator: u8| header.iter().filter(|&&byte| byte == separator).count();
-    Ok([b',', b'\t', b';'].into_iter().rev().max_by_key(|&s| count(s)).unwrap_or(b','))
+    let separator = [b',', b'\t', b';'].into_iter().rev().max_by_key(|&s| count(s)).unwrap_or(b',');
+    Ok(Form { separator, crlf: header.ends_with(b"\r\n") })
 }
 
-fn open(path: &Path, separator: u8) -> Result<Reader<File>, FileError> {
+fn open(path: &Path, form: Form) -> Result<Reader<File>, FileError> {
     let file = File::open(path).map_err(|e| unreadable(path, &e))?;
-    Ok(ReaderBuilder::new().delimiter(separator).flexible(true).has_headers(true).from_reader(file))
+    Ok(ReaderBuilder::new().delimiter(form.separator).flexible(true).has_headers(true).from_reader(file))
 }
 
 fn names(path: &Path, reader: &mut Reader<File>) -> Result<Vec<String>, FileError> {
@@ -155,15 +164,15 @@ fn names(path: &Path, reader: &mut Reader<File>) -> Result<Vec<String>, FileErro
 /// Gives every row with its line to `take`.
 fn each(
     path: &Path,
-    separator: u8,
+    form: Form,
     columns: usize,
     mut take: impl FnMut(&ByteRecord, u64) -> Result<(), FileError>,
 ) -> Result<(), FileError> {
-    let mut reader = open(path, separator)?;
+    let mut reader = open(path, form)?;
     let mut row = ByteRecord::new();
     let mut rows = 0_usize;
     while reader.read_byte_record(&mut row).map_err(|e| broken(path, &e))? {
-        let line = row.position().map_or(0, csv::Position::line);
+        let line = row.position().map_or(0, csv::Position::line) + u64::from(form.crlf);
         let wrong =
             |problem: String, remedy: &str| Err(FileError::new(path, format!(", line {line}"), problem, remedy));
         if row.len() != columns {

@@ -208,28 +208,33 @@ pub fn read_table(scores: &mut Scores, path: &Path, map: &Map, by: &[String]) ->
     let columns = columns(&table, by)?;
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let metrics: Vec<String> = measured.iter().map(|&place| table.their_name(place).to_owned()).collect();
-    let mut nothing = (0, 0);
+    let mut nothing = 0;
     for (&place, metric) in measured.iter().zip(&metrics) {
         let values = table.numbers_at(place)?;
-        nothing.0 += table.said_nan(place).len();
-        if let Some(&row) = table.said_nan(place).first() {
-            scores.warnings.push(format!(
-                "{}{}: {} scores are NaN and left out, this is the first",
-                path.display(),
-                table.place(row as usize),
-                table.said_nan(place).len()
-            ));
+        let said = table.said_nan(place);
+        let empty = |row: &usize| values[*row].is_nan() && said.binary_search(&(*row as u32)).is_err();
+        let missing = [
+            ("NaN", said.first().map(|&row| row as usize), said.len()),
+            ("empty", (0..values.len()).find(empty), (0..values.len()).filter(empty).count()),
+        ];
+        for (what, first, many) in missing {
+            if let Some(row) = first {
+                let at = format!("{}{}", path.display(), table.place(row));
+                scores
+                    .warnings
+                    .push(format!("{at}: {many} cells of `{metric}` are {what} and left out, this is the first"));
+            }
         }
         for (row, &value) in values.iter().enumerate() {
             if value.is_nan() {
-                nothing.1 += 1;
+                nothing += 1;
                 continue;
             }
             let score = columns.score(scores, (&table, row), (&stem, metric), value)?;
             scores.rows.push(score);
         }
     }
-    if nothing.1 == measured.len() * table.rows() {
+    if nothing == measured.len() * table.rows() {
         return Err(table.error(None, "has no score that is a number", "write at least one"));
     }
     Ok(())

@@ -253,9 +253,8 @@ impl Table {
     /// That a column is missing, with what to write.
     pub fn missing(&self, wanted: &[&str]) -> FileError {
         let names = wanted.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
-        let ours = wanted.first().copied().unwrap_or_default();
-        let near = wanted.iter().find_map(|name| self.nearest(name));
-        let theirs = near.unwrap_or("COLUMN");
+        let near = wanted.iter().find_map(|name| Some((self.nearest(name)?, *name)));
+        let (theirs, ours) = near.unwrap_or(("COLUMN", wanted.first().copied().unwrap_or_default()));
         let remedy = format!("name it with `--map {theirs}={ours}`; {}", self.listed());
         self.error(None, format!("has no column {names}"), remedy)
     }

@@ -79,8 +79,22 @@ fn columns_have_any_names_and_sizes_any_unit() {
     let at = |line: u32| format!("{}, line {line}", path.display());
     assert_eq!(told, [("acc", 70e6, 0.25, at(2)), ("acc_norm", 1.4e9, 0.5, at(3))]);
     assert_eq!(scores.name(scores.rows[0].task), "evals");
-    assert_eq!(scores.warnings.len(), 1);
-    assert!(scores.warnings[0].ends_with("evals.csv, line 2: 1 scores are NaN and left out, this is the first"));
+    let said: Vec<&str> = scores.warnings.iter().filter_map(|w| w.split("evals.csv, ").nth(1)).collect();
+    assert_eq!(
+        said,
+        [
+            "line 3: 1 cells of `acc` are empty and left out, this is the first",
+            "line 2: 1 cells of `acc_norm` are NaN and left out, this is the first"
+        ]
+    );
+}
+
+/// Python's `csv` and Windows end lines with CR LF.
+#[test]
+fn lines_are_counted_whatever_ends_them() {
+    let (_folder, path) = file("crlf.csv", "scale,score\r\n1,.5\r\n2,inf\r\n");
+    let error = read_table(&mut Scores::default(), &path, &[], &[]).unwrap_err().to_string();
+    assert!(error.contains("crlf.csv, line 3: `score` is inf"), "{error}");
 }
 
 #[test]

@@ -68,12 +68,26 @@ pub(crate) struct Shown {
     influential: Vec<Influence>,
 }
 
-/// A value with its 95% interval.
+/// A value with its 95% interval; an end that is not known is no number, `null` in JSON.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Ends {
     value: f64,
     low: f64,
     high: f64,
+}
+
+impl Ends {
+    /// Any value would do as well.
+    fn forget(&mut self) {
+        (self.low, self.high) = (f64::NAN, f64::NAN);
+    }
+
+    fn interval(&self) -> String {
+        if self.low.is_nan() && self.high.is_nan() {
+            return "not identified".into();
+        }
+        format!("{} to {}", short(self.low), short(self.high))
+    }
 }
 
 impl From<Interval> for Ends {
@@ -227,11 +241,7 @@ fn text(shown: &Shown) -> String {
     if !shown.params.is_empty() || !shown.exponents.is_empty() {
         let mut rows = vec![row(["", "value", "95% interval"])];
         for (name, ends) in shown.params.iter().chain(&shown.exponents) {
-            rows.push(vec![
-                (*name).to_owned(),
-                short(ends.value),
-                format!("{} to {}", short(ends.low), short(ends.high)),
-            ]);
+            rows.push(vec![(*name).to_owned(), short(ends.value), ends.interval()]);
         }
         text.push_str(&columns(&rows));
     }
@@ -248,7 +258,7 @@ fn text(shown: &Shown) -> String {
         let mut rows = vec![row(["held out", "x", "foretold", "95% interval", "measured", "held"])];
         for f in &shown.forecasts {
             let held = if f.hit { "yes" } else { "no" };
-            let ends = format!("{} to {}", short(f.foretold.low), short(f.foretold.high));
+            let ends = f.foretold.interval();
             rows.push(vec![f.place.clone(), short(f.x), short(f.foretold.value), ends, short(f.measured), held.into()]);
         }
         let _ = write!(text, "\n{}", columns(&rows));

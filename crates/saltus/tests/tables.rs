@@ -78,6 +78,10 @@ fn a_smooth_metric_beside_a_jump_rules_on_it() {
     let table = scores(&[
         ("hidden", "exact_match", [0.0; 8], 0.0),
         ("hidden", "bleu", bleu, 0.0),
+        ("creeping", "exact_match", [0.0; 8], 0.0),
+        ("creeping", "bleu", [0.07, 0.1, 0.07, 0.09, 0.5, 0.9, 1.4, 2.4], 0.0),
+        ("nothing", "exact_match", [0.0; 8], 0.0),
+        ("nothing", "bleu", [0.07, 0.1, 0.07, 0.09, 0.08, 0.07, 0.1, 0.08], 0.0),
         ("classes", "acc", [0.02, 0.97, 0.7, 0.99, 0.98, 0.99, 0.97, 0.99], 0.5),
         ("constant", "acc", [0.365; 8], 0.5),
     ]);
@@ -89,7 +93,76 @@ fn a_smooth_metric_beside_a_jump_rules_on_it() {
     };
     assert_eq!(ruling("hidden", "exact_match"), "metric");
     assert_eq!(ruling("hidden", "bleu"), Value::Null);
+    assert_eq!((ruling("creeping", "exact_match"), ruling("nothing", "exact_match")), ("metric".into(), Value::Null));
     assert_eq!([ruling("classes", "acc"), ruling("constant", "acc")], ["label bias", "label bias"]);
+}
+
+/// Without a chance level the smallest sizes are the floor: of a metric of unknown name too, and the threshold is where it is
+/// left. Between the last size that has it not and the first that has it, many sizes on the floor tell together what none
+/// tells alone.
+#[test]
+fn thresholds_are_no_wider_than_the_sizes_tell() {
+    let folder = tempfile::tempdir().unwrap();
+    let late = [0.27, 0.22, 0.21, 0.235, 0.28, 0.25, 0.79, 0.8];
+    let mut table = "params,task,metric,score,n,chance\n".to_owned();
+    for (task, metric, chance) in [("told", "acc", ".25"), ("untold", "acc", ""), ("unknown", "grade", "")] {
+        for (i, score) in late.iter().enumerate() {
+            let _ = writeln!(table, "{}e7,{task},{metric},{score},400,{chance}", 3f64.powi(i as i32));
+        }
+    }
+    fs::write(folder.path().join("s.csv"), table).unwrap();
+    let found = json(folder.path(), &["judge", "s.csv"]).0;
+    for (task, least) in [("told", 2.7e8), ("untold", 1e7), ("unknown", 1e7)] {
+        let it = found.as_array().unwrap().iter().find(|a| a["task"] == task).unwrap();
+        assert_eq!((&it["shape"], &it["threshold"]["scale"]), (&"emergent".into(), &7.29e9.into()), "{it}");
+        let [low, high] = ["low", "high"].map(|end| it["threshold"][end].as_f64().unwrap());
+        assert!((least..=2.43e9).contains(&low) && (7.29e9..=2.2e10).contains(&high), "{task}: {low} to {high}");
+        let notes = it["notes"].to_string();
+        assert_eq!(notes.contains("chance is not told: the smallest models are the floor"), task != "told", "{notes}");
+    }
+}
+
+#[test]
+fn a_metric_that_rises_with_the_jump_rules_it_real() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = JUMP.map(|v| -8.0 + 6.0 * v);
+    let mut before = [0.0; 8];
+    (0..8).for_each(|i| before[i] = -8.0 + 0.8 * i as f64 + 0.03 * (i % 2) as f64);
+    let table = scores(&[
+        ("real", "exact_match", JUMP, 0.0),
+        ("real", "logprob", with, 0.0),
+        ("made", "exact_match", JUMP, 0.0),
+        ("made", "logprob", before, 0.0),
+    ]);
+    fs::write(folder.path().join("s.csv"), table).unwrap();
+    let found = json(folder.path(), &["judge", "s.csv"]).0;
+    let ruling = |task: &str| {
+        let all = found.as_array().unwrap();
+        all.iter().find(|a| a["task"] == task && a["metric"] == "exact_match").unwrap()["artefact"]["ruling"].clone()
+    };
+    assert_eq!([ruling("real"), ruling("made")], ["neither", "metric"]);
+}
+
+#[test]
+fn impossible_losses_and_shares_beside_percent_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |rows: &str, expect: &str| {
+        fs::write(folder.path().join("s.csv"), format!("params,metric,score,chance\n{rows}")).unwrap();
+        let (text, code) = refused(folder.path(), &["judge", "s.csv"]);
+        assert!(code == Some(2) && text.contains(expect), "{code:?} {text}");
+    };
+    check("1e7,loss,3,\n3e7,loss,-1,\n9e7,loss,2,\n", "s.csv, line 3: `loss` is -1, and is never negative");
+    check(
+        "1e7,acc,25,.25\n3e7,acc,27,.25\n9e7,acc,60,.25\n",
+        "chance 0.25 is a share of 1, the scores are parts of 100",
+    );
+    // A log-likelihood is negative, and an empty cell is told.
+    fs::write(folder.path().join("s.csv"), "params,metric,score\n1e7,log_likelihood,-3\n3e7,log_likelihood,\n")
+        .unwrap();
+    let output = saltus(folder.path(), &["judge", "s.csv"]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8_lossy(&output.stderr).replace('\n', " ");
+    assert!(text.contains("line 3: 1 cells of `score` are empty"), "{text}");
 }
 
 #[test]
@@ -204,6 +277,41 @@ fn bad_runs_are_refused_with_the_line() {
     let found = json(folder.path(), &["fit", "r.csv", "--law", "chinchilla", "--bootstrap", "0"]).0;
     let warnings = found["warnings"].to_string();
     assert!(warnings.contains("line 66 is line 2 again"), "{warnings}");
+}
+
+/// Where neither size nor tokens move the loss, no fit can tell their exponents.
+#[test]
+fn exponents_that_runs_do_not_identify_have_no_interval() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut table = "params,tokens,loss\n".to_owned();
+    for i in 0..36 {
+        let (n, d) = (5e7 * 2f64.powi(i / 6), 1e9 * 2f64.powi(i % 6));
+        let _ = writeln!(table, "{n},{d},{}", 2.5 * (1.0 + 0.003 * f64::from(i * i).sin()));
+    }
+    fs::write(folder.path().join("r.csv"), table).unwrap();
+    let found = json(folder.path(), &["fit", "r.csv", "--law", "chinchilla", "--bootstrap", "50"]).0;
+    let lost = if found["params"]["alpha"]["low"].is_null() { ["alpha", "A"] } else { ["beta", "B"] };
+    for ends in [&found["params"][lost[0]], &found["params"][lost[1]], &found["exponents"]["a"]] {
+        assert!(ends["value"].is_number() && ends["low"].is_null() && ends["high"].is_null(), "{found}");
+    }
+    assert!(found["warnings"].to_string().contains("is not identified"));
+    fs::write(folder.path().join("f.json"), found.to_string()).unwrap();
+    let (text, code) = refused(folder.path(), &["plan", "--flops", "1e21", "--fit", "f.json"]);
+    assert!(code == Some(2) && text.contains("do not identify it"), "{code:?} {text}");
+}
+
+/// A table with `x` and `loss` alone is a curve.
+#[test]
+fn the_law_of_a_curve_needs_no_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut table = "x,loss\n".to_owned();
+    for i in 0..12 {
+        let x = 100.0 * 1.5f64.powi(i);
+        let _ = writeln!(table, "{x},{}", 0.1 + 2.2 * x.powf(-0.05) * (1.0 + (x / 900.0).powi(4)).powf(-0.2));
+    }
+    fs::write(folder.path().join("r.csv"), table).unwrap();
+    let (found, code) = json(folder.path(), &["fit", "r.csv", "--bootstrap", "0"]);
+    assert_eq!((found["law"].as_str(), code), (Some("bnsl"), Some(0)));
 }
 
 /// Nine runs of three sizes by three lengths on a known law, with a score that is a sigmoid of the loss.

@@ -1,13 +1,14 @@
 //! The laws of `saltus fit`, one by one, as they are shown.
 
 use super::{
-    ComparedShown, Covariance, Fitted, ForecastShown, Influence, LawName, MinimumShown, Shown, parameters, refused,
+    ComparedShown, Covariance, Ends, Fitted, ForecastShown, Influence, LawName, MinimumShown, Shown, parameters,
+    refused,
     runs::{Row, Runs},
 };
 use crate::{arguments::FitArguments, measured::Refused};
 use saltus_law::{
     BestSizes, Conventions, Fit, Flops, Law, Observation, Observations, Params, Run, Searched, Settings, Shape,
-    SizeTokenLaw, Tokens, envelope_law, fit_size_tokens, isoflop, search,
+    SizeTokenLaw, Tokens, Warning, envelope_law, fit_size_tokens, isoflop, search,
 };
 use saltus_random::Key;
 
@@ -79,13 +80,20 @@ fn chinchilla(runs: &Runs, arguments: &FitArguments) -> Result<Fitted, Refused> 
     shown.objective = Some(fit.objective);
     shown.residual_rms = Some(fit.residuals.rms);
     shown.params = fit.parameters().into_iter().map(|(name, interval)| (name, interval.into())).collect();
-    let exponent = fit.interval(SizeTokenLaw::params_exponent);
+    let mut exponent = fit.interval(SizeTokenLaw::params_exponent);
+    // A share: what pushes its ends outwards for the few runs it hangs on does not know that.
+    (exponent.low, exponent.high) = (exponent.low.max(0.0), exponent.high.min(1.0));
     shown.exponents.insert("a", exponent.into());
     let other =
         saltus_law::Interval { value: 1.0 - exponent.value, low: 1.0 - exponent.high, high: 1.0 - exponent.low };
     shown.exponents.insert("b", other.into());
     shown.covariance = covariance(&fit);
     shown.warnings.extend(fit.warnings.iter().map(ToString::to_string));
+    for name in fit.warnings.iter().filter_map(Warning::collapsed) {
+        let of_term = if name == "alpha" { ["alpha", "A"] } else { ["beta", "B"] };
+        shown.params.iter_mut().filter(|(name, _)| of_term.contains(*name)).for_each(|(_, ends)| ends.forget());
+        shown.exponents.values_mut().for_each(Ends::forget);
+    }
     shown.influential = influence(&fit, runs);
     shown.forecasts = runs
         .held_out
@@ -230,6 +238,9 @@ fn best_sizes(
 
 /// Fits what the columns allow and shows the law that foretells runs left out best, with the others behind it.
 fn auto(runs: &Runs, arguments: &FitArguments) -> Result<Fitted, Refused> {
+    if runs.curve {
+        return searched(Shape::Broken, runs, arguments);
+    }
     let mut shapes = vec![Shape::Kaplan, Shape::OverTrained];
     if runs.rows.iter().any(|row| row.unique < row.tokens) {
         shapes.push(Shape::DataConstrained);

@@ -18,6 +18,8 @@ pub(crate) struct Runs {
     /// Rows with the highest losses, left out as asked.
     pub(crate) dropped: usize,
     pub(crate) warnings: Vec<String>,
+    /// Of a curve: `x` stands in for parameters, and nothing else is known.
+    pub(crate) curve: bool,
 }
 
 /// One row.
@@ -38,7 +40,8 @@ pub(crate) struct Row {
 pub(crate) fn read(arguments: &FitArguments) -> Result<Runs> {
     let table = Table::read(&arguments.file, &arguments.map).map_err(Refused::from)?;
     let mut warnings = Vec::new();
-    let mut rows = rows(&table, arguments.law, &mut warnings).map_err(Refused::from)?;
+    let columns = Columns::new(&table, arguments.law).map_err(Refused::from)?;
+    let mut rows = rows(&columns, &mut warnings).map_err(Refused::from)?;
     if rows.len() > MOST {
         let problem = format!("{} rows", rows.len());
         let remedy = format!("give the ends of runs, or their means: at most {MOST} can be fitted");
@@ -54,7 +57,7 @@ pub(crate) fn read(arguments: &FitArguments) -> Result<Runs> {
     if rows.is_empty() {
         return Err(Refused(format!("{}: no run is left to fit", arguments.file.display())).into());
     }
-    Ok(Runs { rows, held_out, dropped, warnings })
+    Ok(Runs { rows, held_out, dropped, warnings, curve: columns.x.is_some() })
 }
 
 /// Rows that are fitted at most: a fit of a million takes seconds, its thousand resamples hours.
@@ -80,10 +83,13 @@ impl<'a> Columns<'a> {
         let sizes = |name: &str| table.sizes(name);
         let (params, tokens, flops) = (sizes("params")?, sizes("tokens")?, sizes("flops")?);
         let one_is_enough = law == LawName::Kaplan && (params.is_some() || tokens.is_some());
+        let known = [&params, &tokens, &flops].into_iter().filter(|column| column.is_some()).count();
+        let curve = if law == LawName::Auto && known == 0 { sizes("x")? } else { None };
         let x = if law == LawName::Bnsl {
             Some(sizes("x")?.ok_or_else(|| table.missing(&["x"]))?)
+        } else if curve.is_some() {
+            curve
         } else {
-            let known = [&params, &tokens, &flops].into_iter().filter(|column| column.is_some()).count();
             if known < 2 && !one_is_enough {
                 let missing = [("params", params.is_none()), ("tokens", tokens.is_none())];
                 return Err(table.missing(&missing.into_iter().filter(|m| m.1).map(|m| m.0).collect::<Vec<_>>()));
@@ -129,8 +135,8 @@ impl<'a> Columns<'a> {
     }
 }
 
-fn rows(table: &Table, law: LawName, warnings: &mut Vec<String>) -> Result<Vec<Row>, FileError> {
-    let columns = Columns::new(table, law)?;
+fn rows(columns: &Columns<'_>, warnings: &mut Vec<String>) -> Result<Vec<Row>, FileError> {
+    let table = columns.table;
     let mut rows = Vec::new();
     for row in 0..table.rows() {
         rows.extend(columns.row(row)?);

@@ -11,6 +11,9 @@ use std::{collections::BTreeMap, path::Path};
 /// Draws of a fit of one's own.
 const DRAWS: usize = 2000;
 
+/// Exponents beyond these make their term a constant or a step.
+const IDENTIFIED: std::ops::Range<f64> = 0.01..3.0;
+
 /// The laws asked for, in the order of the table.
 pub(super) fn laws(arguments: &PlanArguments) -> Result<Vec<BudgetLaw>, Refused> {
     let mut laws = published();
@@ -64,13 +67,17 @@ fn own(path: &Path) -> Result<BudgetLaw, Refused> {
             fit.law
         ))),
     };
-    let surface = SizeTokenLaw {
-        e: number("E", -f64::MIN_POSITIVE)?,
-        a: number("A", 0.0)?,
-        alpha: number("alpha", 0.0)?,
-        b: number("B", 0.0)?,
-        beta: number("beta", 0.0)?,
-    };
+    let e = number("E", -f64::MIN_POSITIVE)?;
+    let (alpha, beta) = (number("alpha", 0.0)?, number("beta", 0.0)?);
+    for (name, exponent) in [("alpha", alpha), ("beta", beta)] {
+        if !IDENTIFIED.contains(&exponent) {
+            return Err(Refused(format!(
+                "{place}: params.{name} is {exponent:.3e}: its runs do not identify it, so that no budget can be split by \
+                 them; fit runs of more sizes, each with different numbers of tokens"
+            )));
+        }
+    }
+    let surface = SizeTokenLaw { e, a: number("A", 0.0)?, alpha, b: number("B", 0.0)?, beta };
     let said = |name: &str, otherwise: &str| fit.conventions.get(name).cloned().unwrap_or_else(|| otherwise.to_owned());
     let parameters = said("parameters", "total").to_lowercase();
     let without = parameters.contains("without") || parameters.contains("non-emb") || parameters.contains("non_emb");
