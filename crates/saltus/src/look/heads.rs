@@ -107,10 +107,10 @@ fn windows(text: &str, count: usize, opened: &Opened) -> Result<Vec<Vec<TokenId>
     let beginning: Vec<TokenId> = opened.tokenizer.prefix().into_iter().collect();
     let mut windows = Vec::new();
     for number in 0..count {
-        let from = text.floor_char_boundary(number * (text.len() / count));
-        let to = text.floor_char_boundary((from + BYTES * length).min(text.len()));
+        let from = boundary(text, number * (text.len() / count));
+        let to = boundary(text, (from + BYTES * length).min(text.len()));
         // The next window's text is not read twice.
-        let to = to.min(text.floor_char_boundary((number + 1) * (text.len() / count)));
+        let to = to.min(boundary(text, (number + 1) * (text.len() / count)));
         let mut tokens = beginning.clone();
         tokens.extend(opened.tokenizer.encode(&text[from..to]).into_diagnostic()?);
         if tokens.len() >= length {
@@ -125,6 +125,11 @@ fn windows(text: &str, count: usize, opened: &Opened) -> Result<Vec<Vec<TokenId>
         );
     }
     Ok(windows)
+}
+
+/// The last place up to `at` where a character begins.
+fn boundary(text: &str, at: usize) -> usize {
+    (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 /// What the page shows.

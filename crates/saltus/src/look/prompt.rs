@@ -29,7 +29,7 @@ pub(crate) struct PromptArguments {
     /// The token that is explained [default: the model's first choice]
     #[arg(long, value_name = "TOKEN")]
     target: Option<String>,
-    /// Tokens of each list, heads, and half as many as memories
+    /// Tokens of each list, and heads; twice as many memories
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     top: u16,
 }

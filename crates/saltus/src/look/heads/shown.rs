@@ -55,7 +55,7 @@ fn map<'a>(of: &dyn Fn(&str) -> Vec<&'a Observation>, paint: Paint) -> String {
     }
     let width = (heads as usize).max("duplicate".len());
     let mut text = paint.dim(&format!("layer  {:width$}  {:width$}  induction", "previous", "duplicate")) + "\n";
-    let scores = SCORES.map(|score| of(score));
+    let scores = SCORES.map(of);
     let layers = scores[0].iter().filter_map(|o| o.layer).max().unwrap_or_default();
     for layer in 1..=layers {
         let signs = scores.iter().map(|score| {
