@@ -32,7 +32,10 @@ const ROOMS: &[(&str, &str)] = &[
     ("atlas", "results emergence law stats"),
     ("report", ""),
     ("study", "lm record corpus transformer lens train task eval emergence law report stats"),
-    ("saltus", "lens atlas results emergence law study benchmark eval task record report checkpoint transformer lm file"),
+    (
+        "saltus",
+        "lens atlas results emergence law study benchmark eval task record report checkpoint transformer lm file",
+    ),
 ];
 
 /// Rooms that may not know the disk.
