@@ -220,6 +220,6 @@ mod tests {
         let passes = |columns| corpus.passes(0..4, columns).collect::<Vec<_>>();
         assert_eq!(passes(6), [0..2, 2..4]);
         assert_eq!(passes(1), [0..1, 1..2, 2..3, 3..4]);
-        assert_eq!(passes(100), [0..4]);
+        assert_eq!((passes(100).len(), passes(100)[0].clone()), (1, 0..4));
     }
 }

@@ -332,7 +332,8 @@ mod tests {
         let check = |text: &str, expect: &[usize]| assert_eq!(text.parse(), Ok(Layers(expect.to_vec())));
         check("3", &[3]);
         check("7,1-3, 2", &[1, 2, 3, 7]);
-        let wrong = |text: &str| assert!(text.parse::<Layers>().is_err(), "{text}");
-        ["", "0", "a", "3-", "5-4", "1,,2", "1-999999"].map(wrong);
+        for wrong in ["", "0", "a", "3-", "5-4", "1,,2", "1-999999"] {
+            assert!(wrong.parse::<Layers>().is_err(), "{wrong}");
+        }
     }
 }
