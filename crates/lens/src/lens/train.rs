@@ -16,7 +16,7 @@ use saltus_random::Key;
 use saltus_transformer::{Model, PlainNorm, Transform, Unembedding};
 
 /// How a lens is trained: AdamW (0.9, 0.999, no decay), the rate falling to 0 in a line; the best on held-out text is kept,
-/// and training ends when [`PATIENCE`] looks at it in a row were no better.
+/// and training ends when three of ten looks at it, in a row, were no better.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Training {
     /// Steps at most.

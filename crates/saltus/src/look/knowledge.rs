@@ -265,7 +265,7 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
     const PIECE: usize = 1 << 16;
     let mut rest = text;
     std::iter::from_fn(move || {
-        let within = rest.floor_char_boundary(PIECE.min(rest.len()));
+        let within = (0..=PIECE.min(rest.len())).rev().find(|at| rest.is_char_boundary(*at)).unwrap_or(0);
         let end = match rest[..within].rfind('\n') {
             Some(at) if within < rest.len() => at + 1,
             _ => rest[within..].find('\n').map_or(rest.len(), |at| within + at + 1),
