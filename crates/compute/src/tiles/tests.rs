@@ -61,11 +61,14 @@ fn errors(kind: Kind, (m, k, n): (usize, usize, usize), left: &[f32], right: &[f
     errors.map(|(squares, most)| (squares.sqrt(), most))
 }
 
+/// Makes a number from two in [-1, 1].
+type Sort = fn(f64, f64) -> f64;
+
 #[test]
 fn products_are_as_exact_as_chains_of_multiply_adds() {
     let single = |x: f64| x as f32;
     // Alike; all of one sign, where errors of one sign would add up; of exponents far apart; nearly cancelling.
-    let sorts: [(&str, fn(f64, f64) -> f64); 4] = [
+    let sorts: [(&str, Sort); 4] = [
         ("alike", |x, _| x),
         ("positive", |x, _| x.abs() + 0.5),
         ("wide", |x, y| x * (40.0 * y).exp2()),
