@@ -38,19 +38,20 @@ pub(crate) fn threshold(sample: &Sample, analysis: &Analysis, floor: Option<f64>
     let last = sample.sizes.len() - 1;
     let early = quantile(&crossings, 0.025).floor() as usize;
     let late = (quantile(&crossings, 0.975).ceil() as usize).clamp(certified, last);
-    let (first, late) = beyond_luck(sample, (early.min(absent(sample, certified, line)), late), floor);
+    let (first, late) = beyond_luck(sample, (early.min(absent(sample, certified, line)), late), (floor, line));
     let low = first.saturating_sub(1);
     let scale = |j: usize| sample.sizes[j].scale;
     Some(Threshold { scale: scale(certified), low: scale(low), high: scale(late) })
 }
 
-/// Where a single seed may have been lucky or not, the ability appears one size earlier or later: a size that is above the
-/// floor beyond doubt has begun to rise, and one that is not halfway up may be below the line with another seed.
-fn beyond_luck(sample: &Sample, (mut first, mut late): (usize, usize), floor: f64) -> (usize, usize) {
+/// Where a single seed may have been lucky or not, the ability appears one size earlier or later: a size that is a quarter of
+/// the way from the floor to the line beyond doubt has begun to rise, and one that is not halfway up may be below the line with
+/// another seed.
+fn beyond_luck(sample: &Sample, (mut first, mut late): (usize, usize), (floor, line): (f64, f64)) -> (usize, usize) {
     if sample.has_seeds() {
         return (first, late);
     }
-    while first > 0 && sample.interval(first - 1).low > floor {
+    while first > 0 && sample.interval(first - 1).low > floor + 0.25 * (line - floor) {
         first -= 1;
     }
     let last = sample.sizes.len() - 1;

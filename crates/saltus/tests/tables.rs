@@ -60,7 +60,7 @@ fn shapes_thresholds_and_measures_as_json() {
     );
     let jump = of("jump");
     assert_eq!(jump["threshold"]["scale"], 2.43e9);
-    assert!(jump["threshold"]["low"].as_f64().unwrap() <= 8.1e8 && jump["threshold"]["high"] == 2.43e9);
+    assert_eq!((&jump["threshold"]["low"], &jump["threshold"]["high"]), (&8.1e8.into(), &2.43e9.into()));
     assert_eq!(jump["scales"].as_array().unwrap().len(), 8);
     assert!((jump["weights"]["emergent"].as_f64().unwrap()) > 0.9 && jump["q_value"].as_f64().unwrap() < 0.05);
     assert!(jump["breakthroughness"].as_f64().unwrap() > 10.0 * jump["linearity"].as_f64().unwrap());
