@@ -116,7 +116,8 @@ fn looks_are_cells_like_others() {
     let study = TINY.replacen("[analysis]", LOOKS, 1);
     let folder = folder(&study);
     run(folder.path(), &["--quiet"]);
-    let before: serde_json::Value = serde_json::from_slice(&findings(folder.path())).unwrap();
+    let bytes_before = findings(folder.path());
+    let before: serde_json::Value = serde_json::from_slice(&bytes_before).unwrap();
     let inside = before["inside"].as_array().unwrap();
     let looks = |model: &serde_json::Value| {
         let all = model["numbers"].as_array().unwrap().iter().map(|n| n["look"].as_str().unwrap());
@@ -142,7 +143,7 @@ fn looks_are_cells_like_others() {
     fs::remove_file(&all[1]).unwrap();
     assert_eq!(run(folder.path(), &["--quiet"])["cells_measured"], 2);
     assert_eq!(fs::read(&all[0]).unwrap(), bytes);
-    assert_eq!(findings(folder.path()), serde_json::to_vec_pretty(&before).unwrap());
+    assert!(findings(folder.path()) == bytes_before, "the findings differ");
 
     // Whatever judges tables reads them.
     let part = all.iter().find(|p| judged(folder.path(), p).is_some_and(|text| text.contains("induction_max")));
