@@ -1,7 +1,5 @@
 //! Gaps filled by a model whose every probability is known: what is kept, and what is refused.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use saltus_eval::{Error, Metric, Value, fill, values};
 use saltus_lm::{
     self as lm, Capabilities, FillRequest, GenerateRequest, Generation, LanguageModel, NoText, Score, ScoreRequest,

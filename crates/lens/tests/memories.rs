@@ -1,5 +1,6 @@
 //! Feed-forward memories: planted keys and values are found as they were planted, and nothing depends on how the work is
 //! divided.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
