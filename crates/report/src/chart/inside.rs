@@ -117,7 +117,7 @@ pub(crate) fn by_layer(drawn: Drawn<'_>, curves: &[(String, Vec<&Number>)]) -> F
     let colours = ["blue", "vermillion", "green", "purple", "orange"];
     let layers = curves.iter().enumerate().map(|(i, (name, numbers))| {
         let points = numbers.iter().filter_map(|n| Some((f64::from(n.layer?), *n, name.clone())));
-        series(colours[i % colours.len()], Shape::nth(i), name.clone(), points)
+        series(colours[i % colours.len()], Shape::nth(i + i / colours.len()), name.clone(), points)
     });
     let count = curves.iter().map(|(_, curve)| curve.len()).sum();
     plain(drawn, Axis::new("Layer", Format::Number, false), count, layers.collect())
