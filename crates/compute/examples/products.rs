@@ -10,7 +10,7 @@ use saltus_compute::{
 use std::{hint::black_box, time::Instant};
 
 /// What asks for the product, outputs, inputs, positions.
-const WORK: [(&str, [usize; 3]); 16] = [
+const WORK: [(&str, [usize; 3]); 18] = [
     ("xs q", [64, 64, 256]),
     ("xs gate_up", [352, 64, 256]),
     ("xs down", [64, 176, 256]),
@@ -27,6 +27,8 @@ const WORK: [(&str, [usize; 3]); 16] = [
     ("score head", [1024, 576, 512]),
     ("generate gate_up", [512, 576, 32]),
     ("generate down", [96, 1536, 32]),
+    ("generate head", [49152, 576, 32]),
+    ("generate down all", [576, 1536, 32]),
 ];
 
 fn main() {

@@ -3,7 +3,8 @@
 //! Activations are feature-major (see the crate's documentation), so the vector lanes of every product run along
 //! positions, whatever the width of the model: a width of 8 fills a register of 16 as well as a width of 512 does.
 //! Each element of a result is one chain of fused multiply-adds in the order of the contracted index, or sums of the tile
-//! unit in a fixed order, so that it does not depend on what else is computed in the same call.
+//! unit in a fixed order, so that it does not depend on what else is computed in the same call; but for which of the two
+//! it is, which the number of columns decides.
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use crate::tiles;
@@ -34,6 +35,9 @@ pub enum Write {
     Add,
 }
 
+/// With at most so many columns the vector units are faster than the tile unit, for which W would have to be split.
+pub(crate) const NARROW: usize = 64;
+
 vectorized! {
     /// `y = W x` or `y += W x`: weight `[outputs, inputs]`, x `[inputs, positions]`, y `[outputs, positions]`.
     pub fn linear<T>(simd, shape: Linear, weight: &'a [T], x: &'a [T], y: &'a mut [T], write: Write) {
@@ -41,7 +45,7 @@ vectorized! {
         let size = Size { m: outputs, k: inputs, n: positions };
         let (a, b) = (Matrix { data: weight, stride: inputs }, Matrix { data: x, stride: positions });
         let mut c = MatrixMut { data: y, stride: positions };
-        if !on_tiles(simd, size, (a, false), (b, false), &mut c, write) {
+        if positions <= NARROW || !on_tiles(simd, size, (a, false), (b, false), &mut c, write) {
             product::<S, T, false>(simd, size, a, b, c, write);
         }
     }
@@ -227,7 +231,7 @@ fn panel<S: Simd, T: Real, const TRANSPOSED: bool>(
             4 => simd.vectorize(Panel::<T, TRANSPOSED, 6, 4> { size, a, b, packed, c, write }),
             3 => simd.vectorize(Panel::<T, TRANSPOSED, 8, 3> { size, a, b, packed, c, write }),
             // Rows that lie apart take a general-purpose register each, of which there are 16.
-            2 if !TRANSPOSED => simd.vectorize(Panel::<T, TRANSPOSED, 8, 2> { size, a, b, packed, c, write }),
+            2 if !TRANSPOSED => simd.vectorize(Panel::<T, TRANSPOSED, 12, 2> { size, a, b, packed, c, write }),
             2 => simd.vectorize(Panel::<T, TRANSPOSED, 12, 2> { size, a, b, packed, c, write }),
             _ if !TRANSPOSED => simd.vectorize(Panel::<T, TRANSPOSED, 8, 1> { size, a, b, packed, c, write }),
             _ => simd.vectorize(Panel::<T, TRANSPOSED, 12, 1> { size, a, b, packed, c, write }),
@@ -312,13 +316,31 @@ impl<T: Real, const TRANSPOSED: bool, const MOST: usize, const VECTORS: usize> P
         if TRANSPOSED {
             for p in 0..self.size.k {
                 let Some(left) = data[p * stride + i..].first_chunk::<ROWS>() else { return };
-                step(simd, left, &self.b.data[p * self.b.stride..][..width], &mut sums);
+                let right = T::lanes(simd, &self.b.data[p * self.b.stride..][..width]);
+                if let Some(right) = right.first_chunk() {
+                    step(simd, left, right, &mut sums);
+                }
             }
         } else {
             let rows: [&[T]; ROWS] = std::array::from_fn(|r| &data[(i + r) * stride..][..self.size.k]);
-            for (p, right) in self.b.data.chunks(self.b.stride).take(self.size.k).enumerate() {
+            let whole = if self.b.stride == width { self.size.k / BLOCK } else { 0 };
+            let right = T::lanes(simd, self.b.data).as_chunks::<VECTORS>().0.as_chunks::<BLOCK>().0;
+            for (block, right) in right.iter().enumerate().take(whole) {
+                let left: [&[T; BLOCK]; ROWS] = std::array::from_fn(|r| &rows[r].as_chunks().0[block]);
+                // The rows of the next tile: where the left factor comes from memory, this takes as long as the products.
+                for r in ROWS..2 * ROWS {
+                    prefetch(data, (i + r) * stride + block * BLOCK);
+                }
+                for (p, right) in right.iter().enumerate() {
+                    step(simd, &std::array::from_fn(|r| left[r][p]), right, &mut sums);
+                }
+            }
+            let rest = whole * BLOCK;
+            for (p, right) in self.b.data.chunks(self.b.stride).take(self.size.k).enumerate().skip(rest) {
                 let left: [T; ROWS] = std::array::from_fn(|r| rows[r][p]);
-                step(simd, &left, &right[..width], &mut sums);
+                if let Some(right) = T::lanes(simd, &right[..width]).first_chunk() {
+                    step(simd, &left, right, &mut sums);
+                }
             }
         }
         for (r, row) in sums.iter().enumerate() {
@@ -330,15 +352,27 @@ impl<T: Real, const TRANSPOSED: bool, const MOST: usize, const VECTORS: usize> P
     }
 }
 
+/// Asks for the cache line of an element, if there is such an element.
+#[inline(always)]
+pub(crate) fn prefetch<T>(data: &[T], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(x) = data.get(at) {
+        // SAFETY: every x86-64 CPU has the instruction, which is a hint and changes nothing.
+        #[allow(unsafe_code)]
+        unsafe {
+            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(std::ptr::from_ref(x).cast());
+        }
+    }
+}
+
 /// Adds one outer product to the accumulators.
 #[inline(always)]
 fn step<S: Simd, T: Real, const ROWS: usize, const VECTORS: usize>(
     simd: S,
     left: &[T; ROWS],
-    right: &[T],
+    right: &[T::Vector<S>; VECTORS],
     sums: &mut [[V<S, T>; VECTORS]; ROWS],
 ) {
-    let Some(right) = T::lanes(simd, right).first_chunk::<VECTORS>() else { return };
     for (row, l) in sums.iter_mut().zip(left) {
         let l = V::splat(simd, *l);
         for (sum, r) in row.iter_mut().zip(right) {
@@ -469,15 +503,15 @@ mod tests {
 
     #[test]
     fn a_column_does_not_depend_on_its_neighbours() {
-        let shape = Linear { outputs: 29, inputs: 600, positions: 7 * crate::BLOCK };
+        let shape = Linear { outputs: 29, inputs: 600, positions: 9 * crate::BLOCK };
         let w: Vec<f32> = numbers(1, shape.outputs * shape.inputs).iter().map(|&v| v as f32).collect();
         let x: Vec<f32> = numbers(2, shape.inputs * shape.positions).iter().map(|&v| v as f32).collect();
         let mut y = vec![0.0; shape.outputs * shape.positions];
         linear(shape, &w, &x, &mut y, Write::Set);
-        let one = Linear { positions: crate::BLOCK, ..shape };
-        let from = 4 * crate::BLOCK;
+        let one = Linear { positions: NARROW + crate::BLOCK, ..shape };
+        let from = 3 * crate::BLOCK;
         let columns = |v: &[f32]| -> Vec<f32> {
-            v.chunks(shape.positions).flat_map(|row| row[from..from + crate::BLOCK].to_vec()).collect()
+            v.chunks(shape.positions).flat_map(|row| row[from..from + one.positions].to_vec()).collect()
         };
         let mut few = vec![0.0; one.outputs * one.positions];
         linear(one, &w, &columns(&x), &mut few, Write::Set);

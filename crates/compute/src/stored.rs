@@ -4,7 +4,11 @@
 //! The block formats are those of ggml (`ggml-quants.c`, `dequantize_row_*`): a block is a run of 32 or 256 numbers of
 //! one row with common scales.
 
-use crate::{BLOCK, Linear, Write, linear};
+use crate::{
+    BLOCK, Linear, Write, linear,
+    matmul::{Matrix, MatrixMut, NARROW},
+};
+use std::ops::Range;
 
 mod blocks;
 mod dots;
@@ -105,8 +109,11 @@ pub fn linear_stored(shape: Linear, weight: StoredRows<'_>, used: usize, x: &[f3
         return linear(shape, values, x, y, write);
     }
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    if crate::tiles::linear_stored(shape, weight, x, y, write) {
-        return;
+    if positions > NARROW {
+        let (x, y) = (Matrix { data: x, stride: positions }, MatrixMut { data: &mut *y, stride: positions });
+        if crate::tiles::linear_stored((outputs, inputs, positions), weight, x, y, write) {
+            return;
+        }
     }
     // Whole groups of rows, as the product's register tiles want them.
     let rows = (TILE / inputs).max(1).next_multiple_of(12).min(outputs);
@@ -118,6 +125,27 @@ pub fn linear_stored(shape: Linear, weight: StoredRows<'_>, used: usize, x: &[f3
         expand(weight.format, bytes, tile);
         linear(Linear { outputs, ..shape }, tile, x, y, write);
     }
+}
+
+/// [`linear_stored`] for some columns of x, of which there are many: `y = W x`, the rows of y being those columns alone.
+/// False, with nothing done, where it is no faster than to share rows between threads: on CPUs without a tile unit, or
+/// with few inputs.
+pub fn linear_stored_columns(
+    shape: Linear,
+    weight: StoredRows<'_>,
+    x: &[f32],
+    columns: Range<usize>,
+    y: &mut [&mut [f32]],
+) -> bool {
+    let Linear { outputs, inputs, positions } = shape;
+    debug_assert_eq!(weight.bytes.len(), weight.format.bytes(outputs * inputs));
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    {
+        let x = Matrix { data: &x[columns.start..], stride: positions };
+        return crate::tiles::linear_stored((outputs, inputs, columns.len()), weight, x, y, Write::Set);
+    }
+    #[allow(unreachable_code, reason = "elsewhere there is no tile unit")]
+    false
 }
 
 /// Each row against each of few columns.

@@ -14,12 +14,12 @@
 //! **Bits.** An element of the result depends on its row and its column alone.
 
 use crate::{
-    BLOCK, Format, Linear, StoredRows, Write, expand,
+    BLOCK, Format, StoredRows, Write, expand,
     matmul::{Matrix, MatrixMut, Size},
     transpose::tile_f32,
 };
 use pulp::{Simd, WithSimd};
-use std::cell::Cell;
+use std::{cell::Cell, ops::Range};
 
 mod unit;
 
@@ -71,41 +71,64 @@ pub(crate) enum Factor<'a> {
     Stored(StoredRows<'a>),
 }
 
+/// The rows of a result.
+pub(crate) trait Rows {
+    /// Some columns of row `i`.
+    fn row(&mut self, i: usize, columns: Range<usize>) -> &mut [f32];
+}
+
+impl Rows for MatrixMut<'_, f32> {
+    #[inline(always)]
+    fn row(&mut self, i: usize, columns: Range<usize>) -> &mut [f32] {
+        &mut self.data[i * self.stride..][columns]
+    }
+}
+
+impl Rows for &mut [&mut [f32]] {
+    #[inline(always)]
+    fn row(&mut self, i: usize, columns: Range<usize>) -> &mut [f32] {
+        &mut self[i][columns]
+    }
+}
+
 /// `c = a b` or `c += a b`.
-pub(crate) struct Product<'a> {
+pub(crate) struct Product<'a, C> {
     pub(crate) size: Size,
     pub(crate) a: Factor<'a>,
     pub(crate) b: Factor<'a>,
-    pub(crate) c: MatrixMut<'a, f32>,
+    pub(crate) c: C,
     pub(crate) write: Write,
 }
 
-/// [`crate::linear_stored`] here, if it suits; whether it did.
-pub(crate) fn linear_stored(shape: Linear, weight: StoredRows<'_>, x: &[f32], y: &mut [f32], write: Write) -> bool {
-    pulp::Arch::new().dispatch(LinearStored { shape, weight, x, y, write })
-}
-
-struct LinearStored<'a> {
-    shape: Linear,
-    weight: StoredRows<'a>,
-    x: &'a [f32],
-    y: &'a mut [f32],
+/// [`crate::linear_stored`] here, x being the columns from `first` on and y as many as its rows have; whether it suits.
+pub(crate) fn linear_stored(
+    (outputs, inputs, columns): (usize, usize, usize),
+    weight: StoredRows<'_>,
+    x: Matrix<'_, f32>,
+    y: impl Rows,
     write: Write,
+) -> bool {
+    let size = Size { m: outputs, k: inputs, n: columns };
+    pulp::Arch::new().dispatch(LinearStored(Product {
+        size,
+        a: Factor::Stored(weight),
+        b: Factor::Plain(x),
+        c: y,
+        write,
+    }))
 }
 
-impl WithSimd for LinearStored<'_> {
+struct LinearStored<'a, C>(Product<'a, C>);
+
+impl<C: Rows> WithSimd for LinearStored<'_, C> {
     type Output = bool;
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> bool {
-        let Linear { outputs, inputs, positions } = self.shape;
-        if !suits::<S>(inputs) {
-            return false;
+        let suits = suits::<S>(self.0.size.k);
+        if suits {
+            simd.vectorize(self.0);
         }
-        let size = Size { m: outputs, k: inputs, n: positions };
-        let b = Factor::Plain(Matrix { data: self.x, stride: positions });
-        let c = MatrixMut { data: self.y, stride: positions };
-        simd.vectorize(Product { size, a: Factor::Stored(self.weight), b, c, write: self.write });
-        true
+        suits
     }
 }
 
@@ -135,7 +158,7 @@ impl Depth {
     }
 }
 
-impl WithSimd for Product<'_> {
+impl<C: Rows> WithSimd for Product<'_, C> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
@@ -184,7 +207,7 @@ fn grow(tiles: &mut Vec<Tile>, count: usize) {
     }
 }
 
-impl Product<'_> {
+impl<C: Rows> Product<'_, C> {
     #[inline(always)]
     fn rows<S: Simd>(&mut self, simd: S, unit: &Unit, of: Place, scratch: &mut Scratch) {
         let Size { m, k, .. } = self.size;
@@ -214,32 +237,25 @@ impl Product<'_> {
         let mut square = Square([[0.0; SIDE]; SIDE]);
         for (j, right) in (0..of.width).step_by(SIDE).zip(right.chunks_exact(steps * 2 * PARTS)) {
             unit.multiply(left, right, &mut square);
-            let to = &mut self.c.data[of.i * self.c.stride + of.j + j..];
-            put(
-                simd,
-                &square,
-                (count, SIDE.min(of.width - j)),
-                MatrixMut { data: to, stride: self.c.stride },
-                of.write,
-            );
+            let columns = of.j + j..of.j + of.width.min(j + SIDE);
+            for (i, row) in square.0.iter().enumerate().take(count) {
+                put(simd, row, self.c.row(of.i + i, columns.clone()), of.write);
+            }
         }
     }
 }
 
-/// Writes or adds the first rows and columns of a square.
+/// Writes or adds the beginning of a row of a square, as long as `to` is.
 #[inline(always)]
-fn put<S: Simd>(simd: S, square: &Square, (rows, columns): (usize, usize), to: MatrixMut<'_, f32>, write: Write) {
-    for (row, to) in square.0.iter().zip(to.data.chunks_mut(to.stride)).take(rows) {
-        let to = &mut to[..columns];
-        if let Some(to) = to.first_chunk_mut::<SIDE>() {
-            put_row(simd, row, to, write);
-        } else {
-            // A row that ends within the square goes through a whole one.
-            let mut whole = [0.0; SIDE];
-            whole[..columns].copy_from_slice(to);
-            put_row(simd, row, &mut whole, write);
-            to.copy_from_slice(&whole[..columns]);
-        }
+fn put<S: Simd>(simd: S, row: &[f32; SIDE], to: &mut [f32], write: Write) {
+    if let Some(to) = to.first_chunk_mut::<SIDE>() {
+        put_row(simd, row, to, write);
+    } else {
+        // A row that ends within the square goes through a whole one.
+        let mut whole = [0.0; SIDE];
+        whole[..to.len()].copy_from_slice(to);
+        put_row(simd, row, &mut whole, write);
+        to.copy_from_slice(&whole[..to.len()]);
     }
 }
 

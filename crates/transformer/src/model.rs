@@ -9,7 +9,8 @@ use bytes::Bytes;
 use rayon::prelude::*;
 use saltus_checkpoint::Checkpoint;
 use saltus_compute::{
-    Format, Linear, StoredRows, Write, add_bias, expand, layer_norm, linear_stored, rms_norm, stored_row,
+    Format, Linear, StoredRows, Write, add_bias, expand, layer_norm, linear_stored, linear_stored_columns, rms_norm,
+    stored_row,
 };
 use std::{
     ops::Range,
@@ -321,6 +322,50 @@ pub(crate) fn apply_all(maps: &mut [(&Affine, &mut [f32])], (columns, used): (us
 
 /// [`apply_all`] without the biases.
 fn apply_matrices(maps: &mut [(&Affine, &mut [f32])], (columns, used): (usize, usize), x: &[f32]) {
+    if !by_columns(maps, columns, x) {
+        by_rows(maps, (columns, used), x);
+    }
+}
+
+/// Columns of one share at least, where columns are shared.
+const COLUMNS: usize = 256;
+
+/// Rows of such a share at most: its part of y stays in the cache.
+const ROWS: usize = 576;
+
+/// Shares the columns between the threads, if they are many enough and it pays; whether it did.
+fn by_columns(maps: &mut [(&Affine, &mut [f32])], columns: usize, x: &[f32]) -> bool {
+    let threads = rayon::current_num_threads();
+    if columns < COLUMNS * threads {
+        return false;
+    }
+    // A few shares for each thread, so that none waits long for the last; whole tiles.
+    let width = columns.div_ceil(3 * threads).max(COLUMNS).next_multiple_of(32);
+    let inputs = x.len() / columns;
+    let mut shares = Vec::new();
+    for (map, y) in maps.iter_mut() {
+        let mut y = y.chunks_exact_mut(columns);
+        for piece in &map.matrix.pieces {
+            for bytes in piece.bytes.chunks(ROWS * piece.format.bytes(inputs)) {
+                let weight = StoredRows { format: piece.format, bytes };
+                let rows = bytes.len() / piece.format.bytes(inputs);
+                let mut parts: Vec<Vec<&mut [f32]>> = (0..columns).step_by(width).map(|_| Vec::new()).collect();
+                for row in y.by_ref().take(rows) {
+                    parts.iter_mut().zip(row.chunks_mut(width)).for_each(|(part, row)| part.push(row));
+                }
+                shares.extend(parts.into_iter().enumerate().map(|(part, y)| (weight, part * width, y)));
+            }
+        }
+    }
+    let one = |(weight, first, mut y): (StoredRows<'_>, usize, Vec<&mut [f32]>)| {
+        let shape = Linear { outputs: y.len(), inputs, positions: columns };
+        linear_stored_columns(shape, weight, x, first..(first + width).min(columns), &mut y)
+    };
+    shares.into_par_iter().map(one).all(|done| done)
+}
+
+/// Shares the rows between the threads, if that pays.
+fn by_rows(maps: &mut [(&Affine, &mut [f32])], (columns, used): (usize, usize), x: &[f32]) {
     let product = |(matrix, format, bytes, y): (&Matrix, Format, &[u8], &mut [f32])| {
         linear_stored(matrix.shape(y, columns), StoredRows { format, bytes }, used, x, y, Write::Set);
     };

@@ -6,6 +6,7 @@ use super::Heads;
 use crate::{
     BLOCK,
     activation::cap_lanes,
+    matmul::prefetch,
     real::{Real, V, vectorized},
 };
 use pulp::Simd;
@@ -94,7 +95,8 @@ vectorized! {
         pattern: &'a mut [T],
     ) {
         let lanes = V::<S, T>::LANES;
-        let work = Work { by, pages, reader, q, out, pattern };
+        let room = vec![T::ZERO; by.heads.heads / by.heads.kv_heads * by.heads.head_dim * BLOCK];
+        let work = Work { by, pages, reader, q, out, pattern, asked: room.clone(), mixed: room };
         // Accumulators must fit the registers: a page is one or more of them.
         match (BLOCK / lanes, S::REGISTER_COUNT >= 32) {
             (1, _) => work.run::<S, 1>(simd),
@@ -113,6 +115,10 @@ struct Work<'a, T> {
     q: &'a [T],
     out: &'a mut [T],
     pattern: &'a mut [T],
+    /// A block of queries of the heads of one group, `[group * head_dim, BLOCK]`: columns may lie far apart in memory.
+    asked: Vec<T>,
+    /// What they get.
+    mixed: Vec<T>,
 }
 
 /// One row: a query of one head.
@@ -122,6 +128,8 @@ struct Row {
     head: usize,
     /// Among the sequence's queries.
     query: usize,
+    /// Where its first channel lies in a block of queries.
+    at: usize,
 }
 
 impl<T: Real> Work<'_, T> {
@@ -133,18 +141,53 @@ impl<T: Real> Work<'_, T> {
         let keys = self.reader.keys.next_multiple_of(PAGE);
         let mut scores = vec![T::ZERO; ROWS * keys];
         let mut tile = vec![T::ZERO; ROWS * self.by.heads.head_dim];
-        let mut rows = [Row { head: 0, query: 0 }; ROWS];
+        let mut rows = [Row { head: 0, query: 0, at: 0 }; ROWS];
         for first in (0..self.reader.heads.len()).step_by(group) {
-            // The heads of a group for one query, then for the next: neighbours see nearly the same keys.
-            let count = group * queries;
-            for from in (0..count).step_by(ROWS) {
-                let used = ROWS.min(count - from);
-                for (i, row) in rows.iter_mut().enumerate() {
-                    let number = from + i.min(used - 1);
-                    *row = Row { head: first + number % group, query: number / group };
+            for begin in (0..queries).step_by(BLOCK) {
+                let block = begin..(begin + BLOCK).min(queries);
+                self.ask(first, group, block.clone());
+                // The heads of a group for one query, then for the next: neighbours see nearly the same keys.
+                let count = group * block.len();
+                for from in (0..count).step_by(ROWS) {
+                    let used = ROWS.min(count - from);
+                    for (i, row) in rows.iter_mut().enumerate() {
+                        let number = from + i.min(used - 1);
+                        let (head, query) = (number % group, number / group);
+                        let at = head * self.by.heads.head_dim * BLOCK + query;
+                        *row = Row { head: first + head, query: begin + query, at };
+                    }
+                    self.tile::<S, R>(simd, &rows, used, &mut tile, &mut scores);
                 }
-                self.tile::<S, R>(simd, &rows, used, &mut tile, &mut scores);
+                self.answer(first, group, block);
             }
+        }
+    }
+
+    /// Where some queries of a channel of the call's heads lie in `q` and `out`.
+    #[inline(always)]
+    fn place(&self, channel: usize, queries: &Range<usize>) -> Range<usize> {
+        let columns = self.q.len() / (self.reader.heads.len() * self.by.heads.head_dim);
+        let start = channel * columns + self.reader.columns.start;
+        start + queries.start..start + queries.end
+    }
+
+    /// Takes a block of queries of a group of heads.
+    #[inline(always)]
+    fn ask(&mut self, first: usize, group: usize, queries: Range<usize>) {
+        let head_dim = self.by.heads.head_dim;
+        for c in 0..group * head_dim {
+            let from = &self.q[self.place(first * head_dim + c, &queries)];
+            self.asked[c * BLOCK..][..queries.len()].copy_from_slice(from);
+        }
+    }
+
+    /// Hands out what they get.
+    #[inline(always)]
+    fn answer(&mut self, first: usize, group: usize, queries: Range<usize>) {
+        let head_dim = self.by.heads.head_dim;
+        for c in 0..group * head_dim {
+            let to = self.place(first * head_dim + c, &queries);
+            self.out[to].copy_from_slice(&self.mixed[c * BLOCK..][..queries.len()]);
         }
     }
 
@@ -166,12 +209,10 @@ impl<T: Real> Work<'_, T> {
         tile: &mut [T],
         scores: &mut [T],
     ) {
-        let columns = self.q.len() / (self.reader.heads.len() * self.by.heads.head_dim);
         let head_dim = self.by.heads.head_dim;
         for (c, to) in tile.as_chunks_mut::<ROWS>().0.iter_mut().enumerate() {
             for (to, row) in to.iter_mut().zip(rows) {
-                let at = (row.head * head_dim + c) * columns + self.reader.columns.start + row.query;
-                *to = self.q[at] * self.by.scale;
+                *to = self.asked[row.at + c * BLOCK] * self.by.scale;
             }
         }
         let all = rows.iter().map(|row| self.seen(*row));
@@ -214,10 +255,19 @@ impl<T: Real> Work<'_, T> {
         let (size, stride) = (kv_heads * head_dim * PAGE, scores.len() / ROWS);
         for number in pages {
             let (pool, page) = pool_and_number(self.reader.pages[number]);
+            let values = (page * kv_heads + kv_head) * PAGE * value_stride(head_dim);
             let page = page * size + kv_head * head_dim * PAGE;
             let keys = T::lanes(simd, &self.pages.k[pool][page..][..head_dim * PAGE]).as_chunks::<R>().0;
+            let next = self.reader.pages.get(number + 1).map(|page| pool_and_number(*page));
             let mut sums = [[V::<S, T>::zero(simd); R]; N];
-            for (key, queries) in keys.iter().zip(tile.as_chunks::<ROWS>().0) {
+            for (c, (key, queries)) in keys.iter().zip(tile.as_chunks::<ROWS>().0).enumerate() {
+                // Few queries wait for memory: the next page's keys and this one's values are asked for.
+                if N < ROWS {
+                    if let Some((pool, page)) = next {
+                        prefetch(self.pages.k[pool], page * size + (kv_head * head_dim + c) * PAGE);
+                    }
+                    prefetch(self.pages.v[pool], values + c * PAGE);
+                }
                 for (sums, query) in sums.iter_mut().zip(queries) {
                     let query = V::splat(simd, *query);
                     for (sum, key) in sums.iter_mut().zip(key) {
@@ -308,14 +358,13 @@ impl<T: Real> Work<'_, T> {
                 }
             }
         }
-        let columns = self.q.len() / (self.reader.heads.len() * head_dim);
         let mut mixed = [T::ZERO; BLOCK];
         for ((sums, row), total) in sums.iter().zip(rows).zip(totals).take(used) {
             for (to, sum) in T::lanes_mut(simd, &mut mixed).iter_mut().zip(sums) {
                 *to = sum.value;
             }
             for (c, x) in (at..head_dim).zip(&mixed) {
-                self.out[(row.head * head_dim + c) * columns + self.reader.columns.start + row.query] = *x / *total;
+                self.mixed[row.at + c * BLOCK] = *x / *total;
             }
         }
     }

@@ -96,8 +96,26 @@ fn products_are_those_of_the_expanded_weights() {
                 }
             }
         }
+        some_columns_are_those_of_all(rows, shape, &x);
         let mut row = vec![0.0; shape.inputs];
         stored_row(rows, shape.inputs, 7, &mut row);
         assert_eq!(row, values[7 * shape.inputs..8 * shape.inputs], "{format:?}");
+    }
+}
+
+/// Whoever computes some columns alone gets the bits of all, or nothing at all where that is not worth it.
+fn some_columns_are_those_of_all(weight: StoredRows<'_>, shape: Linear, x: &[f32]) {
+    let shape = Linear { positions: NARROW + 3 * BLOCK, ..shape };
+    let x: Vec<f32> = x.iter().cycle().take(shape.inputs * shape.positions).copied().collect();
+    let mut all = vec![0.0; shape.outputs * shape.positions];
+    linear_stored(shape, weight, shape.positions, &x, &mut all, Write::Set);
+    let columns = 2 * BLOCK..shape.positions - BLOCK;
+    let mut some = vec![5.0; shape.outputs * columns.len()];
+    let mut rows: Vec<&mut [f32]> = some.chunks_mut(columns.len()).collect();
+    if linear_stored_columns(shape, weight, &x, columns.clone(), &mut rows) {
+        let expect = all.chunks(shape.positions).flat_map(|row| row[columns.clone()].to_vec());
+        assert_eq!(some, expect.collect::<Vec<f32>>(), "{:?}", weight.format);
+    } else {
+        assert!(some.iter().all(|x| *x == 5.0));
     }
 }

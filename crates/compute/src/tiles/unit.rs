@@ -1,4 +1,5 @@
-//! The tile unit itself: whether it is there, and its instructions. All unsafe code of this room.
+//! The tile unit itself: whether it is there, and its instructions. All unsafe code of this room but
+//! the hint of [`crate::matmul::prefetch`].
 
 use super::{BLOCK, PARTS, SIDE, Square, Tile};
 use std::{arch::asm, marker::PhantomData, sync::OnceLock};
