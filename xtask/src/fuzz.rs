@@ -33,7 +33,9 @@ pub(crate) fn run(minutes: &str, names: &[&str]) -> Result {
     let folder = shell::target().join("fuzz");
     let seeds = shell::scratch("seeds")?;
     for package in SEEDS {
-        shell::run(Command::new(shell::release_example(package, "seeds")?).arg(&seeds))?;
+        // Examples of all rooms lie in one folder: each has a name of its own.
+        let example = format!("{}_seeds", package.trim_start_matches("saltus-"));
+        shell::run(Command::new(shell::release_example(package, &example)?).arg(&seeds))?;
     }
     let programs = build(&folder)?;
     let mut failed = Vec::new();
