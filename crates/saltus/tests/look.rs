@@ -50,7 +50,12 @@ fn facts_are_asked_once_and_left_out_facts_are_counted() {
     // The same in other threads, computed anew.
     let again =
         look(&["--lens", "tuned", "--text", "text.txt", "--steps", "5", "--json", "--threads", "1", "--out", "other"]);
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&again).unwrap(), json);
+    let found = |mut json: serde_json::Value| {
+        // It lies elsewhere.
+        json[0].as_object_mut().unwrap().remove("observations").unwrap();
+        json
+    };
+    assert_eq!(found(serde_json::from_str(&again).unwrap()), found(json));
 }
 
 #[test]
