@@ -23,6 +23,7 @@ mod run;
 
 pub use found::{Effect, Peak, Probe, Traced};
 use moments::Moments;
+pub use observations::known;
 use run::Runs;
 
 /// A question about a fact.
@@ -148,11 +149,7 @@ pub fn trace(
         progress(number + 1);
     }
     if traces.is_empty() {
-        return Err(Error::Other(
-            "no subject can be swapped: none has another of as many tokens, of the same relation and with another object; \
-             corrupt subjects with noise"
-                .into(),
-        ));
+        return Err(Error::NoOther);
     }
     Ok(found::gather(cases, &kinds, traces, left_out))
 }

@@ -52,6 +52,12 @@ pub enum Error {
     /// Logits or attention that are not finite.
     #[error("the model says what is no number: its weights are damaged, or are read as another format than theirs")]
     Unsound,
+    /// Subjects that are to be swapped, and have no others.
+    #[error(
+        "no subject can be swapped: none has another of as many tokens, of the same relation and with another object; corrupt \
+         subjects with noise"
+    )]
+    NoOther,
     /// Anything else.
     #[error("{0}")]
     Other(String),

@@ -1,5 +1,6 @@
 //! A mean with its interval.
 
+use saltus_record::{ModelKey, Observation};
 use saltus_stats::score_interval;
 
 /// A mean over items.
@@ -24,5 +25,11 @@ impl Mean {
         let values: Vec<f64> = values.iter().map(inside).collect();
         let interval = score_interval(&values, clusters, range, 0.95).map(|i| (i.low, i.high));
         Mean { value: saltus_stats::mean(&values), interval, n: values.len() as u64 }
+    }
+
+    /// As an observation of a whole model.
+    pub(crate) fn observation(self, model: &ModelKey, look: &str, metric: &str) -> Observation {
+        let Mean { value, interval, n } = self;
+        Observation { interval, n, ..Observation::new(model, look, metric, value) }
     }
 }

@@ -29,6 +29,7 @@
 
 mod corpus;
 mod observe;
+mod partial;
 mod predictions;
 mod removal;
 mod triggers;
@@ -37,6 +38,7 @@ mod votes;
 
 pub use corpus::{Corpus, sentences};
 pub use observe::observe;
+pub use partial::Partial;
 pub use predictions::{LayerPredictions, Place};
 pub use removal::Removal;
 pub use triggers::{PASS, Trigger, Triggers};
@@ -87,8 +89,8 @@ pub struct LayerFindings {
 }
 
 /// Reads everything but the triggers, which have been read from all of the corpus: the values' votes, the coefficients
-/// of triggers that lose a token, and predictions at a sample of places. `progress` is told the share that is done and
-/// what is at work.
+/// of triggers that lose a token, and predictions at a sample of places. It goes on from `partial`, which is empty at the
+/// beginning; `told` hears the share that is done, what is at work, and what there is so far: every few seconds.
 ///
 /// # Errors
 /// [`Error::FewSentences`]; [`Error::NotFinite`] where coefficients are no numbers.
@@ -97,20 +99,22 @@ pub fn look(
     corpus: &Corpus,
     triggers: &Triggers,
     settings: &Settings,
-    progress: &dyn Fn(f64, &'static str),
+    mut partial: Partial,
+    told: &mut dyn FnMut(f64, &'static str, &Partial),
 ) -> Result<Findings, Error> {
     triggers.complete(corpus)?;
     let layers = triggers.layers();
-    let mut values = Vec::with_capacity(layers.len());
-    for (slot, layer) in layers.iter().enumerate() {
-        progress(slot as f64 / layers.len() as f64, "values");
-        values.push(values::read(model, corpus, triggers.layer(slot), *layer, settings.kept));
+    for (slot, layer) in layers.iter().enumerate().skip(partial.values.len()) {
+        partial.values.push(values::read(model, corpus, triggers.layer(slot), *layer, settings.kept));
+        told((slot + 1) as f64 / layers.len() as f64, "values", &partial);
     }
-    let removals = removal::read(model, corpus, triggers, settings, &|share| progress(share, "removals"))?;
+    let mut say = |share: f64, partial: &Partial| told(share, "removals", partial);
+    let removals = removal::read(model, corpus, triggers, settings, &mut partial, &mut say)?;
     let places = predictions::places(corpus, settings);
-    let sampled =
-        predictions::read(model, corpus, layers, (&places, &values), &|share| progress(share, "predictions"))?;
-    let parts = layers.iter().zip(values).zip(removals).zip(sampled.layers);
+    let mut say = |share: f64, partial: &Partial| told(share, "predictions", partial);
+    predictions::read(model, corpus, layers, &places, &mut partial, &mut say)?;
+    let Partial { values, predictions, said, .. } = partial;
+    let parts = layers.iter().zip(values).zip(removals).zip(predictions);
     let layers = parts
         .map(|(((layer, values), removals), predictions)| LayerFindings {
             layer: *layer as u32 + 1,
@@ -119,7 +123,7 @@ pub fn look(
             predictions,
         })
         .collect();
-    Ok(Findings { layers, places, said: sampled.said, vocabulary: model.config().vocabulary })
+    Ok(Findings { layers, places, said, vocabulary: model.config().vocabulary })
 }
 
 /// What a coefficient is in this architecture, in words.

@@ -11,8 +11,10 @@ use std::collections::BTreeMap;
 
 mod observations;
 mod parts;
+mod target;
 
 pub use parts::{Head, Memory, Part, PartKind};
+pub use target::token_behind;
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]

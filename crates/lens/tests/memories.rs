@@ -8,7 +8,7 @@ use common::{Planted, plain};
 use proptest::prelude::*;
 use saltus_lens::{
     Error,
-    memories::{Corpus, Findings, PASS, Settings, Trigger, Triggers, definition, look, observe},
+    memories::{Corpus, Findings, PASS, Partial, Settings, Trigger, Triggers, definition, look, observe},
     read,
 };
 use saltus_lm::{TokenId, Tokenizer};
@@ -58,7 +58,7 @@ fn triggers(model: &Model, corpus: &Corpus, top: usize) -> Triggers {
 }
 
 fn found(model: &Model, corpus: &Corpus, top: usize) -> Findings {
-    look(model, corpus, &triggers(model, corpus, top), &settings(1000), &|_, _| ()).unwrap()
+    look(model, corpus, &triggers(model, corpus, top), &settings(1000), Partial::default(), &mut |_, _, _| ()).unwrap()
 }
 
 fn number(findings: &Findings, group: &str, metric: &str) -> Observation {
@@ -302,7 +302,7 @@ proptest! {
     ) {
         let (model, corpus) = (random(variants().swap_remove(which)), corpus(&lines.join("\n")));
         let whole = triggers(&model, &corpus, 3);
-        let expect = look(&model, &corpus, &whole, &settings(20), &|_, _| ()).unwrap();
+        let expect = look(&model, &corpus, &whole, &settings(20), Partial::default(), &mut |_, _, _| ()).unwrap();
         for threads in [1, 4] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let (parts, findings) = pool.install(|| {
@@ -312,13 +312,58 @@ proptest! {
                 assert!(parts.resume(&begun.to_bytes(), &corpus));
                 assert_eq!(parts.sentences(), stop);
                 parts.read(&model, &corpus, corpus.sentences(), columns).unwrap();
-                let findings = look(&model, &corpus, &parts, &settings(20), &|_, _| ()).unwrap();
-                (parts, findings)
+                let findings = look(&model, &corpus, &parts, &settings(20), Partial::default(), &mut |_, _, _| ());
+                (parts, findings.unwrap())
             });
             prop_assert_eq!(&parts, &whole);
             prop_assert_eq!(&findings, &expect);
         }
     }
+}
+
+/// `to_bytes` of what a look has so far, and back.
+fn saved(partial: &Partial) -> Partial {
+    serde_json::from_slice(&serde_json::to_vec(partial).unwrap()).unwrap()
+}
+
+#[test]
+fn a_look_goes_on_from_wherever_it_was_stopped() {
+    let (model, corpus) = (random(variants().swap_remove(1)), corpus(LINES));
+    let (triggers, settings) = (triggers(&model, &corpus, 3), settings(60));
+    let mut stops = vec![Partial::default()];
+    let mut told = |_: f64, _: &'static str, partial: &Partial| stops.push(saved(partial));
+    let whole = look(&model, &corpus, &triggers, &settings, Partial::default(), &mut told).unwrap();
+    // Nothing, each of two layers, the removals in one pass, one batch of places.
+    assert_eq!(stops.len(), 5);
+    for (done, stop) in stops.into_iter().enumerate() {
+        assert!(stop.fits(&model, &corpus, &triggers, &settings));
+        let mut left = 0;
+        let found = look(&model, &corpus, &triggers, &settings, stop, &mut |_, _, _| left += 1).unwrap();
+        assert_eq!((found, left), (whole.clone(), 4 - done), "stopped after {done}");
+    }
+}
+
+#[test]
+fn what_another_look_has_is_told_apart() {
+    let (model, corpus) = (random(variants().swap_remove(1)), corpus(LINES));
+    let (triggers, settings) = (triggers(&model, &corpus, 3), settings(60));
+    let mut last = Partial::default();
+    look(&model, &corpus, &triggers, &settings, Partial::default(), &mut |_, _, partial| last = partial.clone())
+        .unwrap();
+    let text = serde_json::to_string(&last).unwrap();
+    let damaged = |from: &str, to: &str| {
+        let partial: Partial = serde_json::from_str(&text.replacen(from, to, 1)).unwrap();
+        assert_ne!(partial, last, "{from} was not there");
+        partial.fits(&model, &corpus, &triggers, &settings)
+    };
+    assert!(last.fits(&model, &corpus, &triggers, &settings));
+    assert!(!damaged("\"first\":[", "\"first\":[999999,"));
+    assert!(!damaged("\"sentence\":[", "\"sentence\":[0,"));
+    assert!(!damaged("\"said\":[", "\"said\":[0,"));
+    assert!(!damaged("\"unit\":", "\"unit\":9999"));
+    assert!(!damaged("\"active\":[", "\"active\":[0.5,"));
+    let one = Triggers::new(&model, &[0], 3).unwrap();
+    assert!(!last.fits(&model, &corpus, &one, &settings));
 }
 
 #[test]
@@ -348,7 +393,8 @@ fn a_state_of_something_else_is_not_gone_on_from() {
 #[test]
 fn what_cannot_be_looked_at_is_said() {
     let (model, few) = (random(variants().swap_remove(0)), corpus("abc\ndef"));
-    let error = look(&model, &few, &triggers(&model, &few, 3), &settings(5), &|_, _| ()).unwrap_err();
+    let error = look(&model, &few, &triggers(&model, &few, 3), &settings(5), Partial::default(), &mut |_, _, _| ())
+        .unwrap_err();
     assert_eq!(
         error.to_string(),
         "2 sentences for the top 3 triggers of each key, one a sentence: give more text or ask for fewer"
@@ -359,7 +405,8 @@ fn what_cannot_be_looked_at_is_said() {
     let mut gelu = plain(8, 2, 4);
     gelu.architecture.mlp.activation = Activation::Gelu;
     let broken = Planted::new(gelu).plant("model.layers.1.mlp.up_proj.bias", &|_, _| f32::NAN).model();
-    let error = look(&broken, &few, &triggers(&broken, &few, 2), &settings(5), &|_, _| ()).unwrap_err();
+    let error = look(&broken, &few, &triggers(&broken, &few, 2), &settings(5), Partial::default(), &mut |_, _, _| ())
+        .unwrap_err();
     assert_eq!(error, Error::NotFinite { layer: 2 });
 }
 

@@ -184,7 +184,7 @@ pub struct LossPoint {
 pub struct Observation {
     /// Which model.
     pub model: ModelKey,
-    /// What was looked at: `knowledge`, `memories`, `heads`, `causal`.
+    /// What was looked at: `knowledge`, `memories`, `heads`, `prompt`, `causal`.
     pub look: String,
     /// How: `logit-lens`, `tuned-lens`, `masked-head`, `restore-mlp` ...; empty where there is one way only.
     pub method: String,
@@ -209,6 +209,24 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// One number about a whole model, of one item, with nothing beside it: what differs is set by the caller.
+    pub fn new(model: &ModelKey, look: &str, metric: &str, value: f64) -> Self {
+        Observation {
+            model: model.clone(),
+            look: look.to_owned(),
+            method: String::new(),
+            group: String::new(),
+            metric: metric.to_owned(),
+            layer: None,
+            unit: None,
+            item: None,
+            value,
+            interval: None,
+            n: 1,
+            chance: None,
+        }
+    }
+
     /// What is compared over models, in words: everything that says what the number is, but not which model.
     pub fn task(&self) -> String {
         let layer = self.layer.map(|layer| format!("layer {layer}"));

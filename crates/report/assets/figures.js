@@ -36,6 +36,7 @@ const saltus = (() => {
       const p = v * 100;
       return (Number.isInteger(p) || digits < 3 ? trim(p.toFixed(digits < 3 ? 1 : 0)) : p.toFixed(1)) + '%';
     }
+    if (format === 'whole') return String(Math.round(v));
     if (format === 'count' && Math.abs(v) < 1e12) {
       for (const [unit, name] of [[1e9, 'B'], [1e6, 'M'], [1e3, 'k']])
         if (Math.abs(v) >= unit * 0.9995) return significant(v / unit, digits) + name;
@@ -53,15 +54,16 @@ const saltus = (() => {
       value: p => inverse(l + (h - l) * (p - a) / (b - a)),
     };
   }
-  function linearTicks(lo, hi, most) {
+  function linearTicks(lo, hi, most, whole) {
     const rough = (hi - lo) / Math.max(1, most), ten = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 2.5, 5, 10].map(m => m * ten).find(s => s >= rough * 0.999);
+    const steps = [1, 2, 2.5, 5, 10].map(m => m * ten).filter(s => !whole || Number.isInteger(s));
+    const step = steps.find(s => s >= rough * 0.999) || 1;
     const ticks = [];
     for (let i = Math.ceil(lo / step - 1e-9); i * step <= hi + step * 1e-9; i++) ticks.push(Number((i * step).toPrecision(12)));
     return ticks;
   }
-  function ticks(s, most) {
-    if (!s.log) return linearTicks(s.lo, s.hi, most);
+  function ticks(s, most, format) {
+    if (!s.log) return linearTicks(s.lo, s.hi, most, format === 'whole');
     for (const mantissas of [[1, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]]) {
       const all = [];
       for (let e = Math.floor(Math.log10(s.lo)); e <= Math.log10(s.hi); e++)
@@ -264,7 +266,7 @@ const saltus = (() => {
 
   function axes(f, most) {
     const { X, Y, box, ink, back, over, spec, rows } = f;
-    for (const t of ticks(X, most)) {
+    for (const t of ticks(X, most, spec.x.format)) {
       const x = X.at(t);
       back.append(node('path', { d: `M${x} ${box.top}V${box.bottom}`, stroke: ink('line') }));
       over.append(node('text', { x, y: box.bottom + 16, 'text-anchor': 'middle', 'font-size': SIZE, fill: ink('soft') }, write(spec.x.format, t, 2)));

@@ -53,6 +53,8 @@ pub(crate) enum Format {
     Share,
     /// 0.69.
     Number,
+    /// 12; whole numbers only.
+    Whole,
 }
 
 /// What is drawn. `label` puts a layer into the legend, where it can be switched off.

@@ -104,6 +104,7 @@ pub(crate) fn value(format: Format, v: f64) -> String {
         Format::Share => share(v),
         Format::Count => count(v),
         Format::Number => number(v),
+        Format::Whole => format!("{v:.0}"),
     }
 }
 

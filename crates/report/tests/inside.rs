@@ -40,6 +40,12 @@ fn looked(size: u32, tokens: u64) -> Looked {
             numbers.push(number("heads", "induction", (Some(layer), Some(head)), 0.3 * f64::from(head)));
         }
     }
+    for layer in 1..=size {
+        let effect = number("causal", "effect", (Some(layer), None), f64::from(layer));
+        numbers.push(Number { method: "restore-mlp".into(), group: "subject".into(), ..effect });
+        let said = number("prompt", "target_logprob", (Some(layer), None), -f64::from(layer));
+        numbers.push(Number { group: "Stay with | while".into(), ..said });
+    }
     numbers.push(number("heads", "induction_max", (None, None), 0.1 * f64::from(size) + tokens as f64 * 1e-7));
     Looked {
         model: format!("{}x{size}", 16 * size),
@@ -163,12 +169,16 @@ fn every_look_is_drawn() {
             "figure-heads-induction-max-by-size",
             "figure-heads-induction-max-along-training",
             "figure-loss-by-position-5-3",
+            "figure-causal-restore-mlp-effect-subject",
             "figure-causal-restore-5-4",
+            "figure-prompt-target-logprob-stay-with-while",
             "figure-prompt-5-2",
         ]
     );
     // Models along their training appear once in a heat map: as they were last.
     assert_eq!(figures[0]["layers"][0]["names"].as_array().unwrap().len(), 3);
+    let layers_only = |figure: &Value| figure["x"]["label"] != "Layer" || figure["x"]["format"] == "whole";
+    assert!(figures.iter().all(layers_only), "a layer is a whole number");
     for heading in ["Where knowledge sits", "Feed-forward memories", "Heads", "Causes", "One prediction taken apart"] {
         assert!(html.contains(&format!("<h2>{heading}</h2>")), "{heading}");
     }

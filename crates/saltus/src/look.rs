@@ -5,6 +5,7 @@
 
 mod causal;
 mod each;
+mod facts;
 mod heads;
 mod knowledge;
 mod memories;

@@ -2,20 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
-use common::{TINY, files, folder, saltus, told};
+use common::{MASKED, TINY, grown, saltus, told};
 use std::{fs, path::Path};
 
-/// A folder with a grown model of one layer, `model`.
-fn grown() -> tempfile::TempDir {
-    let folder = folder(TINY);
-    let run = saltus(folder.path(), &["run", "study.toml", "--quiet"]);
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    let weights = files(&folder.path().join("studies/tiny/models"));
-    let weights = weights.iter().rfind(|path| path.ends_with("model.safetensors")).unwrap();
-    fs::create_dir(folder.path().join("model")).unwrap();
-    for file in files(weights.parent().unwrap()) {
-        fs::copy(&file, folder.path().join("model").join(file.file_name().unwrap())).unwrap();
-    }
+/// A folder with a grown model of one layer, `model`, and facts.
+fn with_facts() -> tempfile::TempDir {
+    let folder = grown(TINY);
     fs::write(folder.path().join("facts.jsonl"), FACTS).unwrap();
     folder
 }
@@ -42,7 +34,7 @@ fn json(folder: &Path, arguments: &[&str]) -> serde_json::Value {
 
 #[test]
 fn what_is_found_is_shown_saved_and_not_found_twice() {
-    let folder = grown();
+    let folder = with_facts();
     let (folder, begun) = (folder.path(), ["prompt", "1+2="]);
     let text = look(folder, &begun);
     for words in ["1|+|2|=", "the lens says", "embed", "sum of all that is added", "votes for", "attends to"] {
@@ -69,9 +61,12 @@ fn what_is_found_is_shown_saved_and_not_found_twice() {
     assert_eq!(heads["scores"].as_array().unwrap().len() % 3, 0);
 
     let text = look(folder, &["causal", "--facts", "facts.jsonl", "--rank", "0", "--draws", "2"]);
-    for words in
-        ["lens P@1", "5 facts. Restore", "1 (the object is not one token)", "1 (the template has no [X] before [Y])"]
-    {
+    for words in [
+        "lens P@1",
+        "5 facts. Restore",
+        "1 (the object is of several tokens)",
+        "1 (words follow the gap, which a causal model does not see)",
+    ] {
         assert!(text.contains(words), "{words}: {text}");
     }
     let causal = &json(folder, &["causal", "--facts", "facts.jsonl", "--rank", "0", "--corrupt", "swap"])[0][0];
@@ -81,8 +76,28 @@ fn what_is_found_is_shown_saved_and_not_found_twice() {
 }
 
 #[test]
+fn causes_are_traced_in_models_that_see_both_ways() {
+    let folder = grown(MASKED);
+    let line = |subject: &str, object: &str| {
+        format!(
+            r#"{{"relation": "where", "subject": "{subject}", "template": "[X] standing on the [Y], and line", "object": "{object}"}}"#
+        ) + "\n"
+    };
+    let facts =
+        line("9 green bottles", "wall") + &line("17 green bottles", "wall") + &line("5 green bottles", "17 walls");
+    fs::write(folder.path().join("facts.jsonl"), facts).unwrap();
+    let text = look(folder.path(), &["causal", "--facts", "facts.jsonl", "--rank", "0", "--draws", "2"]);
+    for words in ["2 facts. Restore", "1 (the object is of several tokens)", "lens P@1"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let causal = &json(folder.path(), &["causal", "--facts", "facts.jsonl", "--rank", "0", "--draws", "2"])[0][0];
+    // Ten kinds in each of two layers.
+    assert_eq!(causal["effects"].as_array().unwrap().len(), 20);
+}
+
+#[test]
 fn mistakes_are_told() {
-    let folder = grown();
+    let folder = with_facts();
     let wrong = |arguments: &[&str]| {
         let all = [&["look"], arguments, &["--model", "model", "--quiet"]].concat();
         told(folder.path(), &saltus(folder.path(), &all))

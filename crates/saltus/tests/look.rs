@@ -2,22 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
-use common::{TINY, files, folder, saltus, told};
+use common::{TINY, files, grown, saltus, told};
 use std::{fs, path::Path};
-
-/// A folder with a grown model of one layer, `model`.
-fn grown() -> tempfile::TempDir {
-    let folder = folder(TINY);
-    let run = saltus(folder.path(), &["run", "study.toml", "--quiet"]);
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    let weights = files(&folder.path().join("studies/tiny/models"));
-    let weights = weights.iter().rfind(|path| path.ends_with("model.safetensors")).unwrap();
-    fs::create_dir(folder.path().join("model")).unwrap();
-    for file in files(weights.parent().unwrap()) {
-        fs::copy(&file, folder.path().join("model").join(file.file_name().unwrap())).unwrap();
-    }
-    folder
-}
 
 const FACTS: &str = r#"{"relation": "copy", "prompt": "abc=", "target": "a"}
 {"relation": "copy", "prompt": "ca=", "target": "c"}
@@ -35,7 +21,7 @@ fn knowledge(folder: &Path, more: &[&str]) -> std::process::Output {
 
 #[test]
 fn facts_are_asked_once_and_left_out_facts_are_counted() {
-    let folder = grown();
+    let folder = grown(TINY);
     fs::write(folder.path().join("facts.jsonl"), FACTS).unwrap();
     let look = |more: &[&str]| {
         let output = knowledge(folder.path(), more);
@@ -64,12 +50,17 @@ fn facts_are_asked_once_and_left_out_facts_are_counted() {
     // The same in other threads, computed anew.
     let again =
         look(&["--lens", "tuned", "--text", "text.txt", "--steps", "5", "--json", "--threads", "1", "--out", "other"]);
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&again).unwrap(), json);
+    let found = |mut json: serde_json::Value| {
+        // It lies elsewhere.
+        json[0].as_object_mut().unwrap().remove("observations").unwrap();
+        json
+    };
+    assert_eq!(found(serde_json::from_str(&again).unwrap()), found(json));
 }
 
 #[test]
 fn mistakes_are_told() {
-    let folder = grown();
+    let folder = grown(TINY);
     let look = |facts: &str, more: &[&str]| {
         fs::write(folder.path().join("facts.jsonl"), facts).unwrap();
         told(folder.path(), &knowledge(folder.path(), more))

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
-use common::{TINY, files, folder, saltus, told};
+use common::{TINY, files, folder, grow, saltus, told};
 use std::{
     fs,
     path::Path,
@@ -17,14 +17,7 @@ fn grown() -> TempDir {
     let folder = folder(&TINY.replacen("[[ladder]]", corpus, 1));
     let line = |i: usize| format!("Take {} and {}. They make {}!\n", i % 10, i / 10 % 10, (i + i / 10) % 10);
     fs::write(folder.path().join("text.txt"), (0..16_000).map(line).collect::<String>()).unwrap();
-    let run = saltus(folder.path(), &["run", "study.toml", "--quiet"]);
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    let weights = files(&folder.path().join("studies/tiny/models"));
-    let weights = weights.iter().rfind(|path| path.ends_with("model.safetensors")).unwrap();
-    fs::create_dir(folder.path().join("model")).unwrap();
-    for file in fs::read_dir(weights.parent().unwrap()).unwrap().flatten() {
-        fs::copy(file.path(), folder.path().join("model").join(file.file_name())).unwrap();
-    }
+    grow(folder.path());
     folder
 }
 

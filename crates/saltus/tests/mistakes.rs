@@ -38,6 +38,10 @@ fn looks() {
     insta::assert_snapshot!("unknown look", look("at = \"knowlege\"\nfamily = \"copy\""));
     insta::assert_snapshot!("look at no task", look("at = \"knowledge\"\nfamily = \"facts\""));
     insta::assert_snapshot!("unknown key of a look", look("at = \"memories\"\ntriggers = 5\nsamples = 10"));
+    insta::assert_snapshot!("prompt without a text", look("at = \"prompt\"\ntext = \"\""));
+    insta::assert_snapshot!("target of a look", look("at = \"prompt\"\ntext = \"Cab|\"\ntarget = \"ab\""));
+    let causal = "at = \"causal\"\nfamily = \"copy\"\ncorrupt = \"noise\"\nremove = \"zero\"\ndraws = ";
+    insta::assert_snapshot!("no draws of a look", look(&format!("{causal}0")));
     insta::assert_snapshot!("too few sequences", look("at = \"heads\"\nsequences = 1\nlength = 8\ntokens = \"abc\""));
 }
 
@@ -74,6 +78,8 @@ fn masked(from: &str, to: &str) -> String {
 fn masked_studies() {
     insta::assert_snapshot!("objective", masked("\"masked\"", "\"maskd\""));
     let task = "[[task]]\nfamily = \"copy\"\nitems = 20\nletters = { min = 2, max = 4 }\n\n[analysis]";
+    let prompt = "[[look]]\nat = \"prompt\"\ntext = \"green bottles\"\n\n[analysis]";
+    insta::assert_snapshot!("prompt without a gap", masked("[analysis]", prompt));
     insta::assert_snapshot!("task of a masked study", masked("[analysis]", task));
 }
 

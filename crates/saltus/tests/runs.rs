@@ -109,6 +109,18 @@ length = 5
 tokens = "abcdefgh"
 beginning = "C"
 
+[[look]]
+at = "prompt"
+text = "Cab|"
+target = "a"
+
+[[look]]
+at = "causal"
+family = "copy"
+corrupt = "noise"
+draws = 2
+remove = "zero"
+
 [analysis]"#;
 
 #[test]
@@ -125,9 +137,14 @@ fn looks_are_cells_like_others() {
     };
     // Heads at every checkpoint, the rest at the last, over two seeds each.
     let last = inside.last().unwrap();
-    assert_eq!((looks(last).as_str(), last["seeds"].as_u64()), ("heads knowledge memories", Some(2)));
+    assert_eq!((looks(last).as_str(), last["seeds"].as_u64()), ("causal heads knowledge memories prompt", Some(2)));
     assert!(inside.len() > 4 && looks(&inside[0]) == "heads", "{}", inside.len());
-    assert_eq!(last["details"].as_array().unwrap().len(), 2);
+    let details: Vec<&str> =
+        last["details"].as_array().unwrap().iter().map(|detail| detail["look"].as_str().unwrap()).collect();
+    assert!(details.starts_with(&["knowledge", "memories", "prompt"]), "{details:?}");
+    let known = last["numbers"].as_array().unwrap().iter().find(|n| n["metric"] == "known").unwrap();
+    // Effects are of what is known; where that is nothing there are none, and the share says so.
+    assert_eq!(details.contains(&"causal"), known["value"].as_f64().unwrap() > 0.0, "{known}");
 
     let inside = folder.path().join("studies/tiny/inside");
     let parts = || {

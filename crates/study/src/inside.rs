@@ -1,17 +1,40 @@
 //! What was found inside a model, in the words of its tokenizer: what a page shows beside the numbers.
 
+mod causal;
+mod prompt;
+
+pub use causal::causal;
+pub use prompt::prompt;
+
 use saltus_lens::{
     knowledge::{Answers, Cloze},
     memories::{Corpus, Findings, Memory, Trigger, definition},
 };
 use saltus_lm::{TokenId, Tokenizer};
-use saltus_report::inside::{self, Fact, Knowledge, MemoryBook, Vote};
+use saltus_record::Observation;
+use saltus_report::inside::{self, Fact, Knowledge, MemoryBook, Number, Vote};
 use saltus_transformer::Model;
 
 /// Tokens of a trigger or a fact that are kept: its last ones.
 const SHOWN: usize = 12;
 /// Triggers of a memory that are kept.
 const TRIGGERS: usize = 10;
+
+/// A number that is not about a single item.
+pub fn number(o: &Observation) -> Number {
+    Number {
+        look: o.look.clone(),
+        method: o.method.clone(),
+        group: o.group.clone(),
+        metric: o.metric.clone(),
+        layer: o.layer,
+        unit: o.unit,
+        value: o.value,
+        interval: o.interval,
+        n: o.n,
+        chance: o.chance,
+    }
+}
 
 /// What the page shows: the memories that were kept whole, in words.
 pub fn memories(model: &Model, tokenizer: &dyn Tokenizer, corpus: &Corpus, findings: &Findings) -> MemoryBook {

@@ -3,12 +3,13 @@
 //! A look is a cell like any other: its key is all that determines what it finds, its part lies in `inside/`, and what
 //! stands beside its numbers on the page in a file next to it.
 
+mod questions;
 mod read;
 mod spec;
 mod take;
 
 pub(crate) use read::looked;
-pub(crate) use spec::{LookPlan, LookSpec, plan};
+pub(crate) use spec::{LookPlan, LookSpec, Subject, plan};
 
 use crate::{
     error::Error,
@@ -111,23 +112,24 @@ pub(crate) fn take(
 ) -> Result<(Vec<Found>, usize), Error> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(Error::room)?;
     pool.install(|| {
-        let damaged: Vec<&LookCell> = cells
-            .par_iter()
-            .filter(|cell| store.inside_part(&cell.key).exists() && read_one(store, cell).is_err())
-            .collect();
-        for cell in damaged {
+        let there = |cell: &LookCell| store.inside_part(&cell.key).exists().then(|| read_one(store, cell));
+        let there: Vec<Option<Result<Found, Error>>> = cells.par_iter().map(there).collect();
+        for (cell, _) in cells.iter().zip(&there).filter(|(_, found)| matches!(found, Some(Err(_)))) {
             let path = store.inside_part(&cell.key);
             tell(Event::Warning(format!("{} is damaged; it is looked at again", path.display())));
             std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
         }
-        let taken = fill(study, store, cells, tell)?;
-        Ok((read(store, cells)?, taken))
+        let there: Vec<Option<Found>> = there.into_iter().map(|found| found?.ok()).collect();
+        let missing: Vec<&LookCell> =
+            cells.iter().zip(&there).filter(|(_, found)| found.is_none()).map(|(cell, _)| cell).collect();
+        fill(study, store, &missing, tell)?;
+        let all = there.into_iter().zip(cells).map(|(found, cell)| found.map_or_else(|| read_one(store, cell), Ok));
+        Ok((all.collect::<Result<_, _>>()?, missing.len()))
     })
 }
 
 /// Takes the looks that have no part: each checkpoint is loaded once.
-fn fill(study: &Study, store: &Store, cells: &[LookCell], tell: &(dyn Fn(Event) + Sync)) -> Result<usize, Error> {
-    let missing: Vec<&LookCell> = cells.iter().filter(|cell| !store.inside_part(&cell.key).exists()).collect();
+fn fill(study: &Study, store: &Store, missing: &[&LookCell], tell: &(dyn Fn(Event) + Sync)) -> Result<(), Error> {
     let (total, done) = (missing.len(), AtomicUsize::new(0));
     let checkpoints: Vec<&[&LookCell]> =
         missing.chunk_by(|a, b| (&a.trained, a.step) == (&b.trained, b.step)).collect();
@@ -145,8 +147,7 @@ fn fill(study: &Study, store: &Store, cells: &[LookCell], tell: &(dyn Fn(Event) 
             tell(Event::Progress { phase: "looking", share, detail: cell.model.name.clone() });
             Ok(())
         })
-    })?;
-    Ok(total)
+    })
 }
 
 /// Reads the parts of `cells`.

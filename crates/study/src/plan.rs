@@ -153,7 +153,9 @@ impl Study {
         let asked = tasks.into_iter().flat_map(|task| task.sets).map(SetPlan::from);
         let sets = held_out.into_iter().chain(asked).filter(|plan| !plan.set.questions.is_empty());
         let sets: Vec<SetPlan> = sets.collect();
-        let looks = looks::plan(&source, &file.looks, &sets)?;
+        let context = file.train.get_ref().context;
+        let subject = looks::Subject { sets: &sets, corpus: corpus.as_ref(), context };
+        let looks = looks::plan(&source, &file.looks, &subject)?;
         let models = read_ladders(&source, &file, corpus.as_ref())?;
         let analysis = &file.analysis;
         if !(0.0..1.0).contains(&analysis.delta) || !(20..=100_000).contains(&analysis.resamples) {

@@ -99,7 +99,7 @@ fn mean(values: &[f64], clusters: &[u32]) -> Mean {
 }
 
 /// In clusters, if there are several: one cluster shows no spread.
-fn clustered(values: &[f64], clusters: &[u32], range: Option<(f64, f64)>) -> Mean {
+pub(super) fn clustered(values: &[f64], clusters: &[u32], range: Option<(f64, f64)>) -> Mean {
     let several = clusters.iter().collect::<BTreeSet<_>>().len() > 1;
     Mean::of(values, several.then_some(clusters), range)
 }

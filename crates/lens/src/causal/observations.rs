@@ -1,7 +1,10 @@
 //! Effects as observations and in sentences.
 
-use super::{Component, Effect, Intervention, Kind, Place, Traced, found::Peak};
-use crate::Mean;
+use super::{
+    Case, Component, Effect, Intervention, Kind, Place, Traced,
+    found::{Peak, clustered},
+};
+use crate::mean::{Mean, UNIT};
 use saltus_record::{ModelKey, Observation};
 
 impl Intervention {
@@ -47,6 +50,16 @@ const LITTLE: f64 = 0.05;
 
 /// A single part whose removal costs less than this share of that of all of them is not needed: others do its work.
 const NEEDED: f64 = 0.25;
+
+/// `known`: the share of questions whose object has rank 1.
+///
+/// # Panics
+/// Without questions.
+pub fn known(model: &ModelKey, cases: &[Case], ranks: &[u32]) -> Observation {
+    let hits: Vec<f64> = ranks.iter().map(|rank| f64::from(u8::from(*rank == 1))).collect();
+    let clusters: Vec<u32> = cases.iter().map(|case| case.cluster).collect();
+    observation(model, "known", clustered(&hits, &clusters, UNIT))
+}
 
 impl Traced {
     /// `clean_logprob`, `corrupted_logprob`, `lost`, `lens_layer`; by layer `lens_p_at_1`; for each `method` (`restore-mlp` ...) and `group` (the
@@ -214,18 +227,5 @@ fn number(mean: Mean, digits: usize) -> String {
 }
 
 fn observation(model: &ModelKey, metric: &str, mean: Mean) -> Observation {
-    Observation {
-        model: model.clone(),
-        look: "causal".into(),
-        method: String::new(),
-        group: String::new(),
-        metric: metric.into(),
-        layer: None,
-        unit: None,
-        item: None,
-        value: mean.value,
-        interval: mean.interval,
-        n: mean.n,
-        chance: None,
-    }
+    mean.observation(model, "causal", metric)
 }

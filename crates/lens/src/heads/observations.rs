@@ -36,18 +36,5 @@ impl ByPosition {
 }
 
 fn observation(model: &ModelKey, metric: &str, mean: Mean) -> Observation {
-    Observation {
-        model: model.clone(),
-        look: "heads".into(),
-        method: String::new(),
-        group: String::new(),
-        metric: metric.into(),
-        layer: None,
-        unit: None,
-        item: None,
-        value: mean.value,
-        interval: mean.interval,
-        n: mean.n,
-        chance: None,
-    }
+    mean.observation(model, "heads", metric)
 }

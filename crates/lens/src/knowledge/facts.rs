@@ -1,10 +1,13 @@
 //! Facts in words, and how they become questions in tokens.
 
 use super::Cloze;
-use crate::lens::Frame;
+use crate::{causal::Case, lens::Frame};
 use saltus_lm::{TokenId, Tokenizer};
 use serde::Deserialize;
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+};
 
 /// A sentence with a gap, and what stands there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +18,8 @@ pub struct Fact {
     pub subject: String,
     /// The text before the gap.
     pub before: String,
+    /// Where in it the subject stands, in bytes; none where no slot says so, or more than one does.
+    pub subject_at: Option<Range<usize>>,
     /// The text behind it.
     pub behind: String,
     /// What stands in the gap.
@@ -91,7 +96,7 @@ impl Line {
         if relation.is_empty() || object.is_empty() {
             return Err(format!("an empty `{}`", if object.is_empty() { "object" } else { "relation" }));
         }
-        let (subject, sentence) = match (self.template, self.prompt) {
+        let (subject, sentence, subject_at) = match (self.template, self.prompt) {
             (Some(template), _) => {
                 let subject = needed(self.subject, "subject")?;
                 if !template.contains(SUBJECT) {
@@ -100,16 +105,19 @@ impl Line {
                 if !template.contains(OBJECT) {
                     return Ok(Err("the template has no slot [Y] for the object"));
                 }
-                (subject.clone(), template.replace(SUBJECT, &subject))
+                let slots: Vec<usize> = template.match_indices(SUBJECT).map(|(at, _)| at).collect();
+                let only = if let [at] = slots[..] { Some(at..at + subject.len()) } else { None };
+                let before_gap = only.filter(|_| template.find(SUBJECT) < template.find(OBJECT));
+                (subject.clone(), template.replace(SUBJECT, &subject), before_gap)
             }
-            (None, Some(prompt)) if prompt.contains(OBJECT) => (prompt.clone(), prompt),
-            (None, Some(prompt)) => (prompt.clone(), format!("{} {OBJECT}", prompt.trim_end())),
+            (None, Some(prompt)) if prompt.contains(OBJECT) => (prompt.clone(), prompt, None),
+            (None, Some(prompt)) => (prompt.clone(), format!("{} {OBJECT}", prompt.trim_end()), None),
             (None, None) => return Err("neither `template` nor `prompt`".into()),
         };
         match sentence.split(OBJECT).collect::<Vec<_>>()[..] {
             [before, behind] => {
                 let (before, behind) = (before.to_owned(), behind.to_owned());
-                Ok(Ok(Fact { relation, subject, before, behind, object }))
+                Ok(Ok(Fact { relation, subject, before, subject_at, behind, object }))
             }
             _ => Ok(Err("the slot [Y] stands in it more than once")),
         }
@@ -145,6 +153,39 @@ impl Speller<'_> {
             }
         }
         (clozes, left_out)
+    }
+
+    /// The facts whose subject can be traced in this model, each relation a cluster, and why the others are left out: what
+    /// [`Speller::spell`] leaves out, and those without a subject of their own tokens before the gap.
+    pub fn cases(&self, facts: &[Fact]) -> (Vec<Case>, BTreeMap<String, u64>) {
+        let (mut cases, mut left_out) = (Vec::new(), BTreeMap::new());
+        let mut relations = HashMap::new();
+        for fact in facts {
+            let next = relations.len() as u32;
+            let cluster = *relations.entry(&fact.relation).or_insert(next);
+            match self.case(fact, cluster) {
+                Ok(case) => cases.push(case),
+                Err(reason) => *left_out.entry(reason).or_default() += 1,
+            }
+        }
+        (cases, left_out)
+    }
+
+    fn case(&self, fact: &Fact, cluster: u32) -> Result<Case, String> {
+        let Cloze { tokens, second, at, target, .. } = self.cloze(fact, cluster)?;
+        let Some(subject) = fact.subject_at.clone() else {
+            return Err("no single slot [X] for the subject before [Y]".into());
+        };
+        if fact.before[subject.clone()].trim().is_empty() {
+            return Err("the subject is empty".into());
+        }
+        let encode = |text: &str| self.tokenizer.encode(text).map_err(|e| e.to_string());
+        let (head, named) = (encode(fact.before[..subject.start].trim_end())?, encode(&fact.before[..subject.end])?);
+        let begin = self.frame.before.len();
+        if !(tokens[begin..].starts_with(&named) && named.starts_with(&head) && head.len() < named.len()) {
+            return Err("the subject and its neighbours share tokens".into());
+        }
+        Ok(Case { tokens, second, subject: begin + head.len()..begin + named.len(), at, target, cluster })
     }
 
     fn cloze(&self, fact: &Fact, cluster: u32) -> Result<Cloze, String> {
@@ -266,6 +307,35 @@ mod tests {
         let (clozes, _) = speller.spell(&facts);
         assert_eq!(clozes[0].1.tokens.len(), "1 and 1 is ".len());
         assert_eq!((clozes[0].1.at, clozes[0].1.target), (10, TokenId::from(b'2')));
+    }
+
+    #[test]
+    fn the_subject_of_a_case_is_its_tokens() {
+        let cases = |lines: &str, frame: &Frame| {
+            let facts = parse(lines).unwrap().facts;
+            Speller { tokenizer: &Words, frame, unknown: Some(99), context: 64 }.cases(&facts)
+        };
+        let masked = Frame { before: vec![10], behind: vec![11], mask: Some(12) };
+        for (frame, subject) in [(Frame::default(), 3..4), (masked, 4..5)] {
+            let (found, left) = cases(CAPITAL, &frame);
+            let (Cloze { tokens, second, at, target, .. }, _) = {
+                let (clozes, left) = spell(CAPITAL, &frame, 64);
+                (clozes[0].clone(), left)
+            };
+            assert_eq!(found, [Case { tokens, second, subject, at, target, cluster: 0 }]);
+            assert!(left.is_empty());
+        }
+        let line = |template: &str, subject: &str| {
+            format!(r#"{{"relation":"r","subject":"{subject}","template":"{template}","object":"Paris"}}"#) + "\n"
+        };
+        let lines = line("The capital of [X] is [Y]", " ")
+            + &line("[X] of [X] is [Y]", "a")
+            + &line("The [Y] of [X]", "France")
+            + r#"{"relation":"r","prompt":"The capital of France is","target":"Paris"}"#;
+        let (found, left) = cases(&lines, &Frame::default());
+        assert_eq!(found, []);
+        assert_eq!(left.values().sum::<u64>(), 4, "{left:?}");
+        assert_eq!(left.get("no single slot [X] for the subject before [Y]"), Some(&2), "{left:?}");
     }
 
     #[test]

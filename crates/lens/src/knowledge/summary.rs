@@ -118,20 +118,8 @@ struct Rows<'a> {
 
 impl Rows<'_> {
     fn row(&self, group: &str, metric: &str, layer: Option<u32>, value: f64) -> Observation {
-        Observation {
-            model: self.of.model.clone(),
-            look: "knowledge".into(),
-            method: self.of.method.into(),
-            group: group.into(),
-            metric: metric.into(),
-            layer,
-            unit: None,
-            item: None,
-            value,
-            interval: None,
-            n: 1,
-            chance: None,
-        }
+        let (method, group) = (self.of.method.to_owned(), group.to_owned());
+        Observation { method, group, layer, ..Observation::new(self.of.model, "knowledge", metric, value) }
     }
 
     /// A mean over the facts of each relation, and over relations.

@@ -22,18 +22,12 @@ pub fn observe(model: &ModelKey, findings: &Findings) -> Vec<Observation> {
     for layer in &findings.layers {
         let mut put = |group: &str, metric: &str, (found, n): (Interval, usize), chance: Option<f64>| {
             all.push(Observation {
-                model: model.clone(),
-                look: "memories".into(),
-                method: String::new(),
                 group: group.into(),
-                metric: metric.into(),
                 layer: Some(layer.layer),
-                unit: None,
-                item: None,
-                value: found.value,
                 interval: found.low.is_finite().then_some((found.low, found.high)),
                 n: n as u64,
                 chance,
+                ..Observation::new(model, "memories", metric, found.value)
             });
         };
         agreement(&layer.values, findings.vocabulary, &mut put);

@@ -1,7 +1,7 @@
 //! Where predictions come from, at a sample of places: active memories, residual, feed-forward layer and output.
 
 use super::{
-    Corpus, LayerValues, PASS, Settings,
+    Corpus, LayerValues, PASS, Partial, Settings,
     triggers::read_pass,
     votes::{columns_at_once, tally},
 };
@@ -10,6 +10,7 @@ use rand::seq::index;
 use saltus_compute::BLOCK;
 use saltus_lm::TokenId;
 use saltus_transformer::{Activations, Model, Site, Taps};
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, ops::Range};
 
 /// A position of a sentence, behind which the next token is predicted.
@@ -22,7 +23,7 @@ pub struct Place {
 }
 
 /// Predictions of one layer, place by place.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LayerPredictions {
     /// What the residual says.
     pub residual: Vec<TokenId>,
@@ -38,14 +39,6 @@ pub struct LayerPredictions {
     pub zero_by_chance: Vec<bool>,
 }
 
-/// Predictions at the sampled places.
-pub(super) struct Sampled {
-    /// Of each layer that is looked at.
-    pub(super) layers: Vec<LayerPredictions>,
-    /// What the model says.
-    pub(super) said: Vec<TokenId>,
-}
-
 /// The sampled places: of all positions of text, without replacement; ascending.
 pub(super) fn places(corpus: &Corpus, settings: &Settings) -> Vec<Place> {
     let (all, count) = (corpus.positions(), settings.sample.min(corpus.positions()));
@@ -59,21 +52,22 @@ pub(super) fn places(corpus: &Corpus, settings: &Settings) -> Vec<Place> {
     numbers.into_iter().map(place).collect()
 }
 
-/// Reads the predictions of some layers at `places`; their number in a batch depends on the model alone.
+/// Reads on the predictions of some layers at `places`, where a part has them so far; the number of places in a batch
+/// depends on the model alone.
 pub(super) fn read(
     model: &Model,
     corpus: &Corpus,
     layers: &[usize],
-    (places, values): (&[Place], &[LayerValues]),
-    progress: &dyn Fn(f64),
-) -> Result<Sampled, Error> {
-    let mut sampled = Sampled { layers: vec![LayerPredictions::default(); layers.len()], said: Vec::new() };
-    for batch in places.chunks(columns_at_once(model.config().vocabulary)) {
+    places: &[Place],
+    partial: &mut Partial,
+    told: &mut dyn FnMut(f64, &Partial),
+) -> Result<(), Error> {
+    partial.predictions.resize(layers.len(), LayerPredictions::default());
+    for batch in places[partial.said.len()..].chunks(columns_at_once(model.config().vocabulary)) {
         let streams = capture(model, corpus, layers, batch)?;
         let columns = batch.len().next_multiple_of(BLOCK);
         let by_lens = |site: Site| first(&model.lens(streams.at(site), columns), columns, batch.len());
-        sampled.said.extend(by_lens(Site::FinalNormInput));
-        for ((layer, values), found) in layers.iter().zip(values).zip(&mut sampled.layers) {
+        for ((layer, values), found) in layers.iter().zip(&partial.values).zip(&mut partial.predictions) {
             let votes = model.votes(streams.at(Site::MlpOutput(*layer)), columns);
             let ffn = first(&votes, columns, batch.len());
             let hidden = streams.at(Site::MlpHidden(*layer));
@@ -88,10 +82,11 @@ pub(super) fn read(
             found.ffn.extend(ffn);
             found.residual.extend(by_lens(Site::ResidualBetween(*layer)));
             found.output.extend(by_lens(Site::ResidualAfter(*layer)));
-            progress((found.ffn.len() - batch.len()) as f64 / places.len() as f64);
         }
+        partial.said.extend(by_lens(Site::FinalNormInput));
+        told(partial.said.len() as f64 / places.len() as f64, partial);
     }
-    Ok(sampled)
+    Ok(())
 }
 
 /// The first choices of the columns in use.

@@ -1,6 +1,6 @@
 //! What becomes of a coefficient when a token of the trigger is taken away (arXiv 2012.14913, section 3.2).
 
-use super::{Corpus, PASS, Settings, Trigger, Triggers, triggers::read_pass};
+use super::{Corpus, PASS, Partial, Settings, Trigger, Triggers, triggers::read_pass};
 use crate::Error;
 use rand::{RngExt, seq::index};
 use saltus_lm::TokenId;
@@ -35,15 +35,16 @@ pub(super) fn read(
     corpus: &Corpus,
     triggers: &Triggers,
     settings: &Settings,
-    progress: &dyn Fn(f64),
+    partial: &mut Partial,
+    told: &mut dyn FnMut(f64, &Partial),
 ) -> Result<Vec<Vec<Removal>>, Error> {
     let layers = triggers.layers();
     let drawn: Vec<Drawn> = (0..layers.len()).flat_map(|slot| draw(corpus, triggers, settings, slot)).collect();
     let asked: Vec<Asked<'_>> =
         drawn.iter().flat_map(|d| d.shortened.iter().map(|tokens| (&tokens[..], (layers[d.slot], d.unit)))).collect();
-    let coefficients = coefficients_behind(model, &asked, progress)?;
+    read_on(model, &asked, partial, told)?;
     let mut removals = vec![Vec::new(); layers.len()];
-    for (Drawn { slot, unit, trigger, .. }, left) in drawn.iter().zip(coefficients.as_chunks::<3>().0) {
+    for (Drawn { slot, unit, trigger, .. }, left) in drawn.iter().zip(partial.coefficients.as_chunks::<3>().0) {
         let changes = left.map(|left| f64::from(left) / f64::from(trigger.coefficient) - 1.0);
         if !changes.iter().all(|change| change.is_finite()) {
             return Err(Error::NotFinite { layer: layers[*slot] + 1 });
@@ -73,11 +74,15 @@ fn draw(corpus: &Corpus, triggers: &Triggers, settings: &Settings, slot: usize) 
     units.into_iter().filter_map(of_unit).collect()
 }
 
-/// The coefficients behind the ends of sequences.
-fn coefficients_behind(model: &Model, asked: &[Asked<'_>], progress: &dyn Fn(f64)) -> Result<Vec<f32>, Error> {
-    let mut coefficients = vec![0.0; asked.len()];
-    let mut from = 0;
-    while from < asked.len() {
+/// Reads the coefficients behind the ends of sequences on, from where a part has them.
+fn read_on(
+    model: &Model,
+    asked: &[Asked<'_>],
+    partial: &mut Partial,
+    told: &mut dyn FnMut(f64, &Partial),
+) -> Result<(), Error> {
+    while partial.coefficients.len() < asked.len() {
+        let from = partial.coefficients.len();
         let mut columns = 0;
         let fits = |(tokens, _): &&Asked<'_>| {
             columns += tokens.len();
@@ -85,11 +90,12 @@ fn coefficients_behind(model: &Model, asked: &[Asked<'_>], progress: &dyn Fn(f64
         };
         let end = from + asked[from..].iter().take_while(fits).count().max(1);
         let sequences: Vec<&[TokenId]> = asked[from..end].iter().map(|(tokens, _)| *tokens).collect();
-        read_pass(model, &sequences, &mut Ends { asked: &asked[from..end], found: &mut coefficients[from..end] })?;
-        from = end;
-        progress(from as f64 / asked.len() as f64);
+        partial.coefficients.resize(end, 0.0);
+        let found = &mut partial.coefficients[from..];
+        read_pass(model, &sequences, &mut Ends { asked: &asked[from..end], found })?;
+        told(end as f64 / asked.len() as f64, partial);
     }
-    Ok(coefficients)
+    Ok(())
 }
 
 /// Reads one coefficient behind the end of each sequence.

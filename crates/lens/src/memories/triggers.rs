@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use saltus_compute::FEW;
 use saltus_lm::TokenId;
 use saltus_transformer::{Activations, Model, Site, Taps};
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Columns of a pass that keep the processor busy. The number changes no bit of a result.
@@ -15,7 +16,7 @@ pub const PASS: usize = 1024;
 const KEYS: usize = 32;
 
 /// A prefix that a key reacts to.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trigger {
     /// The coefficient behind its last token.
     pub coefficient: f32,

@@ -6,12 +6,13 @@ use super::{
 };
 use saltus_lm::TokenId;
 use saltus_transformer::Model;
+use serde::{Deserialize, Serialize};
 
 /// Votes kept of a memory, each way.
 const VOTES: usize = 10;
 
 /// The values of one layer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerValues {
     /// The first vote of each value.
     pub first: Vec<TokenId>,
@@ -27,7 +28,7 @@ pub struct LayerValues {
 }
 
 /// A memory that is kept whole.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
     /// From 0.
     pub unit: u32,
@@ -37,6 +38,19 @@ pub struct Memory {
     pub top: Vec<(TokenId, f32)>,
     /// The strongest votes against tokens.
     pub bottom: Vec<(TokenId, f32)>,
+}
+
+impl Memory {
+    /// Whether it can be of a layer of so many units, over this corpus.
+    pub(super) fn fits(&self, units: usize, corpus: &Corpus, known: &dyn Fn(&TokenId) -> bool) -> bool {
+        let there = |t: &Trigger| {
+            let sentence = t.sentence as usize;
+            sentence < corpus.sentences() && (t.position as usize) < corpus.sentence(sentence).len()
+        };
+        (self.unit as usize) < units
+            && self.triggers.iter().all(there)
+            && self.top.iter().chain(&self.bottom).all(|(token, _)| known(token))
+    }
 }
 
 /// Reads the votes of all values of `layer` (from 0), whose keys have these triggers.

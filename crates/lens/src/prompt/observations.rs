@@ -8,18 +8,9 @@ impl Prediction {
     /// adds to the `logit`. `group` says which prediction it is.
     pub fn observations(&self, model: &ModelKey, group: &str) -> Vec<Observation> {
         let of = |metric: &str, layer: Option<u32>, value: f64| Observation {
-            model: model.clone(),
-            look: "prompt".into(),
-            method: String::new(),
             group: group.into(),
-            metric: metric.into(),
             layer,
-            unit: None,
-            item: None,
-            value,
-            interval: None,
-            n: 1,
-            chance: None,
+            ..Observation::new(model, "prompt", metric, value)
         };
         let mut all = Vec::new();
         for (layer, lens) in (0..).zip(&self.lens) {

@@ -54,7 +54,7 @@ pub(crate) fn heat_map(drawn: Drawn<'_>, rows: &[Row<'_>]) -> Figure {
         quiet: false,
         alt,
         height: (24 * rows.len() as u32).clamp(48, 720),
-        x: Axis::new("Layer", Format::Number, false),
+        x: Axis::new("Layer", Format::Whole, false),
         y: Axis::new(drawn.unit, drawn.format, false),
         layers: vec![cells],
     }
@@ -109,7 +109,7 @@ pub(crate) fn over_position(drawn: Drawn<'_>, label: &str, values: &[f64]) -> Fi
         label: None,
         end: None,
     };
-    plain(drawn, Axis::new(label, Format::Number, false), values.len(), vec![line])
+    plain(drawn, Axis::new(label, Format::Whole, false), values.len(), vec![line])
 }
 
 /// Numbers by layer, one series for each name.
@@ -120,7 +120,7 @@ pub(crate) fn by_layer(drawn: Drawn<'_>, curves: &[(String, Vec<&Number>)]) -> F
         series(colours[i % colours.len()], Shape::nth(i + i / colours.len()), name.clone(), points)
     });
     let count = curves.iter().map(|(_, curve)| curve.len()).sum();
-    plain(drawn, Axis::new("Layer", Format::Number, false), count, layers.collect())
+    plain(drawn, Axis::new("Layer", Format::Whole, false), count, layers.collect())
 }
 
 /// What each layer's attention and MLP add to a logit.
@@ -152,7 +152,7 @@ pub(crate) fn attribution(id: String, picture: &PromptPicture) -> Figure {
         unit: "logit",
         range: None,
     };
-    plain(drawn, Axis::new("Layer", Format::Number, false), picture.parts.len(), layers)
+    plain(drawn, Axis::new("Layer", Format::Whole, false), picture.parts.len(), layers)
 }
 
 fn series<'a>(

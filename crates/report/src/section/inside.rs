@@ -24,7 +24,7 @@ struct Look {
     whole: &'static [Metric],
 }
 
-const LOOKS: [Look; 4] = [
+const LOOKS: [Look; 5] = [
     Look {
         key: "knowledge",
         id: "inside-knowledge",
@@ -74,12 +74,23 @@ const LOOKS: [Look; 4] = [
         title: "Causes",
         text: "A part is restored in a spoiled run, or removed from a clean one: what that does to the right answer says \
                whether the answer hangs on it. A probe says only what can be read there.",
-        by_layer: &[],
+        by_layer: &[("effect", "Change of the answer's log-probability, nats", Format::Number, None)],
+        whole: &[
+            ("known", "Questions that are answered, and traced", Format::Share, SHARE),
+            ("lens_layer", "Layer behind which the lens first has the answer", Format::Number, None),
+        ],
+    },
+    Look {
+        key: "prompt",
+        id: "inside-prompt",
+        title: "One prediction taken apart",
+        text: "What each layer would say, were it the last, and what its parts add to the logit of one token.",
+        by_layer: &[("target_logprob", "Log-probability of the token, nats", Format::Number, None)],
         whole: &[],
     },
 ];
 
-/// The sections of all looks, and one for prompts.
+/// The sections of all looks.
 pub(crate) fn sections(models: &[Looked], figures: &mut Vec<Figure>) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
     for look in &LOOKS {
@@ -88,10 +99,6 @@ pub(crate) fn sections(models: &[Looked], figures: &mut Vec<Figure>) -> Vec<Sect
             let body = format!("<p>{}</p>\n{body}", look.text);
             sections.push(Section { id: look.id, title: look.title, body });
         }
-    }
-    let body = details("prompt", models, figures);
-    if !body.is_empty() {
-        sections.push(Section { id: "inside-prompt", title: "One prediction taken apart", body });
     }
     sections
 }
@@ -117,7 +124,10 @@ fn numbers(look: &Look, models: &[Looked], figures: &mut Vec<Figure>) -> String 
     let mut made = Vec::new();
     for method in methods(look.key, models) {
         for metric in look.by_layer {
-            made.extend(layered(look, method, metric, models));
+            made.extend(match look.key {
+                "causal" | "prompt" => by_place(look, method, metric, models),
+                _ => layered(look, method, metric, models),
+            });
         }
         for metric in look.whole {
             made.extend(whole(look, method, metric, models));
@@ -174,6 +184,27 @@ fn layered(look: &Look, method: &str, metric: &Metric, models: &[Looked]) -> Vec
         figures.push(chart::heat_map(drawn(look, method, metric, &largest.model), &groups));
     }
     figures
+}
+
+/// A figure for each place or prompt that several models were asked about: such a group is no part of a whole.
+fn by_place(look: &Look, method: &str, metric: &Metric, models: &[Looked]) -> Vec<Figure> {
+    let of = |n: &&Number| n.look == look.key && n.method == method && n.metric == metric.0 && n.layer.is_some();
+    let mut groups: Vec<(&str, Vec<chart::Row<'_>>)> = Vec::new();
+    for model in last(models) {
+        for number in model.numbers.iter().filter(of) {
+            let at = groups.iter().position(|(group, _)| *group == number.group).unwrap_or_else(|| {
+                groups.push((&number.group, Vec::new()));
+                groups.len() - 1
+            });
+            let rows = &mut groups[at].1;
+            match rows.last_mut() {
+                Some((name, row)) if *name == model.model => row.push(number),
+                _ => rows.push((model.model.clone(), vec![number])),
+            }
+        }
+    }
+    groups.retain(|(_, rows)| rows.len() > 1);
+    groups.iter().map(|(group, rows)| chart::heat_map(drawn(look, method, metric, group), rows)).collect()
 }
 
 /// The figures of one metric of whole models: over their sizes, and along training.

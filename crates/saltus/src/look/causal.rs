@@ -1,20 +1,22 @@
 //! `saltus look causal`: what restoring and removing parts does to the answers about facts.
 
-mod facts;
 mod shown;
 
 use super::{
     Common, Found,
     each::{Opened, each},
+    facts,
 };
 use crate::{judge::bar, measured::Refused, print};
 use clap::{Args, ValueEnum};
-use facts::{Fact, cases};
 use miette::Result;
-use saltus_lens::causal::{Case, Corruption, Options, Removal, Traced, ranks, trace};
+use saltus_lens::{
+    causal::{Case, Corruption, Options, Removal, ranks, trace},
+    knowledge::Facts,
+};
 use saltus_random::Key;
-use saltus_report::inside::{self, Detail};
-use std::{path::PathBuf, process::ExitCode};
+use saltus_report::inside::Detail;
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 /// The command's arguments.
 #[derive(Debug, Args)]
@@ -69,32 +71,18 @@ enum Remove {
 }
 
 pub(crate) fn run(arguments: &CausalArguments) -> Result<ExitCode> {
-    let text = saltus_results::read_small(&arguments.facts).map_err(Refused::from)?;
-    let facts = facts::parse(&arguments.facts, &text).map_err(Refused)?;
+    let (facts, hash) = facts::read(&arguments.facts)?;
     let CausalArguments { corrupt, sigmas, draws, remove, window, rank, seed, .. } = arguments;
     let options = format!("{corrupt:?} {sigmas} {draws} {remove:?} {window} {rank} {seed}");
-    let hash = blake3::hash(text.as_bytes()).to_hex().to_string();
     let looks = each(&arguments.common, &["causal", &options, &hash], &|opened| find(arguments, &facts, opened))?;
     let details: Vec<&Vec<Detail>> = looks.iter().map(|look| &look.found.details).collect();
     print(arguments.common.json, &details, || looks.iter().map(shown::text).collect::<Vec<_>>().join("\n"))
 }
 
-fn find(arguments: &CausalArguments, facts: &[Fact], opened: &Opened) -> Result<Found> {
-    let CausalArguments { common, sigmas, draws, window, rank, .. } = arguments;
+fn find(arguments: &CausalArguments, facts: &Facts, opened: &Opened) -> Result<Found> {
+    let CausalArguments { common, sigmas, draws, window, .. } = arguments;
     let refused = |e: saltus_lens::Error| Refused(format!("{}: {e}", opened.key.name));
-    let (mut asked, mut left_out) = cases(facts, opened)?;
-    if *rank > 0 {
-        let ranks = ranks(&opened.model, &asked).map_err(refused)?;
-        let known: Vec<Case> = asked.iter().zip(&ranks).filter(|(_, r)| *r <= rank).map(|(c, _)| c.clone()).collect();
-        left_out.push((format!("the object has no rank of {rank} or better"), (asked.len() - known.len()) as u64));
-        asked = known;
-    }
-    left_out.retain(|(_, count)| *count > 0);
-    if asked.is_empty() {
-        let reasons: Vec<String> = left_out.iter().map(|(reason, count)| format!("{count}: {reason}")).collect();
-        let problem = format!("no fact can be traced in {} ({})", opened.key.name, reasons.join("; "));
-        return Err(Refused(format!("{problem}: give facts that the model knows, or write `--rank 0`")).into());
-    }
+    let (asked, mut left_out) = asked(arguments, facts, opened)?;
     let corruption = match arguments.corrupt {
         Corrupt::Noise => Corruption::Noise { sigmas: *sigmas },
         Corrupt::Swap => Corruption::Swap,
@@ -111,54 +99,30 @@ fn find(arguments: &CausalArguments, facts: &[Fact], opened: &Opened) -> Result<
     let traced = traced.map_err(refused)?;
     if !traced.left_out.is_empty() {
         let reason = "no other subject of the relation has as many tokens and another object";
-        left_out.push((reason.into(), traced.left_out.len() as u64));
+        left_out.insert(reason.into(), traced.left_out.len() as u64);
     }
-    let detail = detail(&traced, &options, &left_out);
+    let detail = saltus_study::inside::causal(&traced, &options, &left_out);
     Ok(Found { observations: traced.observations(&opened.key), details: vec![Detail::Causal(detail)] })
 }
 
-/// What the page shows.
-fn detail(traced: &Traced, options: &Options, left_out: &[(String, u64)]) -> inside::Causal {
-    let effects = traced.effects.iter().filter_map(|effect| {
-        let (mean, kind) = (effect.mean, effect.kind);
-        Some(inside::Effect {
-            intervention: kind.intervention.name().into(),
-            part: kind.component.name().into(),
-            place: kind.place.name().into(),
-            layer: kind.layer?,
-            effect: mean.value,
-            interval: mean.interval,
-        })
-    });
-    inside::Causal {
-        definition: definition(traced, options, left_out),
-        effects: effects.collect(),
-        disagreements: traced.sentences(),
-    }
-}
-
-fn definition(traced: &Traced, options: &Options, left_out: &[(String, u64)]) -> String {
-    let Options { corruption, draws, removal, window } = options;
-    let corrupted = match corruption {
-        Corruption::Noise { sigmas } => {
-            format!("noise of {sigmas} standard deviations on the subject's embeddings (draws: {draws})")
+/// The facts that are traced, and why others are not.
+fn asked(arguments: &CausalArguments, facts: &Facts, opened: &Opened) -> Result<(Vec<Case>, BTreeMap<String, u64>)> {
+    let rank = arguments.rank;
+    let frame = facts::frame(&opened.model, &opened.tokenizer)?;
+    let (mut asked, left) = facts::speller(opened, &frame).cases(&facts.facts);
+    let mut left_out = facts::left_out(facts, left);
+    if rank > 0 {
+        let ranks = ranks(&opened.model, &asked).map_err(|e| Refused(format!("{}: {e}", opened.key.name)))?;
+        let all = asked.len();
+        let mut known = ranks.iter().map(|found| *found <= rank);
+        asked.retain(|_| known.next() == Some(true));
+        if let unknown @ 1.. = all - asked.len() {
+            left_out.insert(format!("the object has no rank of {rank} or better"), unknown as u64);
         }
-        Corruption::Swap => format!("the subject of another fact in its place, at most {draws} of them"),
-    };
-    let removed = match removal {
-        Removal::Zero => "nothing",
-        Removal::Mean => "its mean over the facts",
-    };
-    let around = if *window > 1 { format!(", {window} layers of MLPs or attention at once") } else { String::new() };
-    let mut text = format!(
-        "{} facts. Restore: in a run with {corrupted}, one clean activation is put back{around}. Remove: in the clean run \
-         {removed} stands in its place. Effects are changes of the object's log-probability in nats, with 95% intervals over \
-         facts, clustered by relation where there are several; each interval is that of one effect alone, and among hundreds \
-         some miss.",
-        traced.traced.len()
-    );
-    for (reason, count) in left_out {
-        text += &format!(" Left out: {count} ({reason}).");
     }
-    text
+    if asked.is_empty() {
+        let problem = format!("no fact can be traced in {} ({})", opened.key.name, facts::reasons(&left_out));
+        return Err(Refused(format!("{problem}: give facts that the model knows, or write `--rank 0`")).into());
+    }
+    Ok((asked, left_out))
 }

@@ -6,7 +6,7 @@ use miette::{IntoDiagnostic, Result};
 use saltus_checkpoint::FileTokenizer;
 use saltus_lm::{TokenId, Tokenizer};
 use saltus_record::{ModelKey, Observation};
-use saltus_report::inside::Vote;
+use saltus_report::inside::Number;
 use saltus_transformer::Model;
 use std::path::PathBuf;
 
@@ -15,6 +15,8 @@ pub(super) struct Opened {
     pub(super) model: Model,
     pub(super) tokenizer: FileTokenizer,
     pub(super) key: ModelKey,
+    /// Where a long look keeps what it has so far; it is removed when the look is saved.
+    pub(super) part: PathBuf,
 }
 
 /// One model's look.
@@ -31,11 +33,6 @@ impl Opened {
     /// The text of a token.
     pub(super) fn text(&self, token: TokenId) -> String {
         self.tokenizer.decode(&[token])
-    }
-
-    /// Tokens with numbers, by their texts.
-    pub(super) fn votes(&self, tokens: &[(TokenId, f64)]) -> Vec<Vote> {
-        tokens.iter().map(|(token, score)| Vote { token: self.text(*token), score: *score }).collect()
     }
 }
 
@@ -57,9 +54,11 @@ pub(super) fn each(
         let (found, before) = match folder.read(&address) {
             Some(found) => (found, true),
             None => {
-                let opened = Opened { model, tokenizer, key: key.clone() };
+                let opened = Opened { model, tokenizer, key: key.clone(), part: folder.path(&address, "part") };
                 let found = pool.install(|| find(&opened))?;
                 folder.write(&address, &found)?;
+                // It was only there to go on from.
+                let _ = std::fs::remove_file(&opened.part);
                 (found, false)
             }
         };
@@ -69,6 +68,12 @@ pub(super) fn each(
 }
 
 impl Looked {
+    /// All numbers but those about single items.
+    pub(super) fn numbers(&self) -> Vec<Number> {
+        let numbers = self.found.observations.iter().filter(|o| o.item.is_none());
+        numbers.map(saltus_study::inside::number).collect()
+    }
+
     /// The number of this metric, method and layer.
     pub(super) fn number(&self, metric: &str, method: &str, layer: Option<u32>) -> Option<&Observation> {
         let same = |o: &&Observation| {

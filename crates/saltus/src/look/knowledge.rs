@@ -2,26 +2,24 @@
 
 mod shown;
 
-use super::{Common, Folder, Found};
-use crate::{available_cores, measured::Refused, models, progress::Progress};
+use super::{
+    Common, Found,
+    each::{Opened, each},
+    facts,
+};
+use crate::{measured::Refused, progress::Progress};
 use clap::{Args, ValueEnum};
 use miette::{IntoDiagnostic, Result};
 use saltus_checkpoint::FileTokenizer;
 use saltus_lens::{
     Frame, Lens, Start, Text, Training,
-    knowledge::{Answers, Cloze, Fact, Facts, Speller, Summary, ask, parse, summary},
+    knowledge::{Answers, Cloze, Fact, Facts, Summary, ask, summary},
 };
-use saltus_lm::{TokenId, Tokenizer};
+use saltus_lm::Tokenizer;
 use saltus_random::Key;
-use saltus_record::ModelKey;
 use saltus_report::inside::{self, Detail};
 use saltus_study::Event;
-use saltus_transformer::Model;
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 /// The command's arguments.
 #[derive(Debug, Args)]
@@ -85,44 +83,27 @@ const MOST_TOKENS: usize = 1 << 22;
 /// What the user's files say.
 struct Given {
     facts: Facts,
-    facts_hash: String,
     /// The texts one after another.
     text: String,
 }
 
 pub(crate) fn run(arguments: &KnowledgeArguments) -> Result<ExitCode> {
-    let given = given(arguments)?;
-    let threads = arguments.common.threads.unwrap_or_else(available_cores);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().into_diagnostic()?;
-    let mut looks = Vec::new();
-    for source in &arguments.common.models {
-        let (model, tokenizer, key) = models::parts(source)?;
-        let opened = Opened { model, tokenizer, key };
-        looks.push(pool.install(|| look(arguments, &given, &opened))?);
-    }
-    shown::print(&looks, &arguments.common, arguments.top)
-}
-
-fn given(arguments: &KnowledgeArguments) -> Result<Given> {
     if let Some(problem) = contradiction(arguments) {
         return Err(Refused(problem.into()).into());
     }
-    let path = &arguments.facts;
-    let bytes = saltus_results::read_small(path).map_err(Refused::from)?;
-    let facts = parse(&bytes).map_err(|bad| {
-        let like = r#"write lines like {"relation": "capital", "subject": "France", "template": "The capital of [X] is [Y].", "object": "Paris"}"#;
-        Refused(format!("{}, line {}: {}: {like}", path.display(), bad.line, bad.problem))
-    })?;
-    if facts.facts.is_empty() && facts.left_out.is_empty() {
-        let like = r#"write one fact a line, such as {"relation": "capital", "prompt": "The capital of France is", "target": "Paris"}"#;
-        return Err(Refused(format!("{}: no fact in it: {like}", path.display())).into());
-    }
+    let (facts, facts_hash) = facts::read(&arguments.facts)?;
     let mut text = String::new();
     for path in &arguments.texts {
         text += &saltus_results::read_small(path).map_err(Refused::from)?;
         text.push('\n');
     }
-    Ok(Given { facts, facts_hash: blake3::hash(bytes.as_bytes()).to_hex().to_string(), text })
+    let KnowledgeArguments { common, lens, top, steps, learning_rate, from_scratch, layers, seed, .. } = arguments;
+    let options = format!("{lens:?} {top} {steps:?} {learning_rate:?} {from_scratch} {layers:?} {seed}");
+    let text_hash = blake3::hash(text.as_bytes()).to_hex().to_string();
+    let given = Given { facts, text };
+    let options = ["knowledge", &options, &facts_hash, &text_hash];
+    let looks = each(common, &options, &|opened| find(arguments, &given, opened))?;
+    shown::print(&looks, common, arguments.top)
 }
 
 /// Arguments that do not go together.
@@ -146,60 +127,16 @@ fn contradiction(arguments: &KnowledgeArguments) -> Option<&'static str> {
     }
 }
 
-/// A model with its tokenizer and key.
-struct Opened {
-    model: Model,
-    tokenizer: FileTokenizer,
-    key: ModelKey,
-}
-
-/// One model's look, found now or before.
-struct Looked {
-    model: ModelKey,
-    key: String,
-    folder: PathBuf,
-    found: Found,
-    /// Whether it was there already.
-    before: bool,
-}
-
-fn look(arguments: &KnowledgeArguments, given: &Given, opened: &Opened) -> Result<Looked> {
-    let key = address(arguments, given, &opened.key);
-    let folder = Folder(&arguments.common.out);
-    let looked = |found, before| {
-        let folder = arguments.common.out.clone();
-        Ok(Looked { model: opened.key.clone(), key: key.clone(), folder, found, before })
-    };
-    if let Some(found) = folder.read(&key) {
-        return looked(found, true);
-    }
-    let found = find(arguments, given, opened)?;
-    folder.write(&key, &found)?;
-    looked(found, false)
-}
-
-/// All that determines what is found.
-fn address(arguments: &KnowledgeArguments, given: &Given, model: &ModelKey) -> String {
-    let KnowledgeArguments { lens, top, steps, learning_rate, from_scratch, layers, seed, .. } = arguments;
-    let options = format!("{lens:?} {top} {steps:?} {learning_rate:?} {from_scratch} {layers:?} {seed}");
-    let text = blake3::hash(given.text.as_bytes()).to_hex().to_string();
-    // The name stands in every observation.
-    let parts = ["knowledge", &model.name, &model.weights, &model.tokenizer, &given.facts_hash, &text, &options];
-    Folder::key(&parts)
-}
-
 fn find(arguments: &KnowledgeArguments, given: &Given, opened: &Opened) -> Result<Found> {
-    let Opened { model, tokenizer, key } = opened;
-    let config = model.config();
-    let frame = frame(model, tokenizer)?;
-    let unknown = ["[UNK]", "<unk>"].iter().find_map(|name| tokenizer.special(name));
-    let speller = Speller { tokenizer, frame: &frame, unknown, context: config.context };
-    let (numbered, left) = speller.spell(&given.facts.facts);
-    let mut left_out = given.facts.left_out.clone();
-    left.into_iter().for_each(|(reason, count)| *left_out.entry(reason).or_default() += count);
+    let Opened { model, tokenizer, key, .. } = opened;
+    let frame = facts::frame(model, tokenizer)?;
+    let (numbered, left) = facts::speller(opened, &frame).spell(&given.facts.facts);
+    let left_out = facts::left_out(&given.facts, left);
     let (numbers, clozes): (Vec<usize>, Vec<Cloze>) = numbered.into_iter().unzip();
     if clozes.is_empty() {
-        return Err(nothing(&arguments.facts, &key.name, &left_out).into());
+        let (path, reasons) = (arguments.facts.display(), facts::reasons(&left_out));
+        let remedy = "give facts whose objects are one token of the model's, with slots [X] and [Y]";
+        return Err(Refused(format!("{path}: no fact can be asked of {} ({reasons}): {remedy}", key.name)).into());
     }
     let text = match arguments.lens {
         LensName::Logit => None,
@@ -219,27 +156,6 @@ fn find(arguments: &KnowledgeArguments, given: &Given, opened: &Opened) -> Resul
     let left_out = left_out.into_iter().collect();
     let detail = detail(lens.method(), (tokenizer, frame.mask.is_some()), &asked, &answers, left_out);
     Ok(Found { observations, details: vec![Detail::Knowledge(detail)] })
-}
-
-/// What stands around a text, as the model expects it.
-fn frame(model: &Model, tokenizer: &FileTokenizer) -> Result<Frame> {
-    if model.config().architecture.attention.causal {
-        return Ok(Frame { before: tokenizer.prefix().into_iter().collect(), ..Frame::default() });
-    }
-    let special = |names: [&str; 2]| names.iter().find_map(|name| tokenizer.special(name));
-    let Some(mask) = special(["[MASK]", "<mask>"]) else {
-        let path = tokenizer.path().display();
-        miette::bail!(help = "use a model of BERT's kind, with its tokenizer", "{path} has no token [MASK]");
-    };
-    let (before, behind) = (special(["[CLS]", "<s>"]), special(["[SEP]", "</s>"]));
-    let list = |token: Option<TokenId>| token.into_iter().collect();
-    Ok(Frame { before: list(before), behind: list(behind), mask: Some(mask) })
-}
-
-fn nothing(path: &Path, model: &str, left_out: &BTreeMap<String, u64>) -> Refused {
-    let reasons: Vec<String> = left_out.iter().map(|(reason, count)| format!("{count}: {reason}")).collect();
-    let remedy = "give facts whose objects are one token of the model's, with slots [X] and [Y]";
-    Refused(format!("{}: no fact can be asked of {model} ({}): {remedy}", path.display(), reasons.join("; ")))
 }
 
 /// The user's text in tokens, by windows.

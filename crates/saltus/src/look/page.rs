@@ -2,8 +2,8 @@
 
 use super::{Folder, Found};
 use miette::{IntoDiagnostic, Result};
-use saltus_record::{ModelKey, Observation};
-use saltus_report::inside::{Looked, Looks, Number, page};
+use saltus_record::ModelKey;
+use saltus_report::inside::{Looked, Looks, page};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -62,22 +62,7 @@ fn looked(model: ModelKey, found: Found) -> Looked {
         layers: model.layers,
         tokens: model.training.map(|t| t.tokens),
         seeds: 1,
-        numbers: found.observations.into_iter().filter(|o| o.item.is_none()).map(number).collect(),
+        numbers: found.observations.iter().filter(|o| o.item.is_none()).map(saltus_study::inside::number).collect(),
         details: found.details,
-    }
-}
-
-fn number(o: Observation) -> Number {
-    Number {
-        look: o.look,
-        method: o.method,
-        group: o.group,
-        metric: o.metric,
-        layer: o.layer,
-        unit: o.unit,
-        value: o.value,
-        interval: o.interval,
-        n: o.n,
-        chance: o.chance,
     }
 }

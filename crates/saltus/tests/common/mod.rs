@@ -107,6 +107,26 @@ pub(crate) fn folder(study: &str) -> tempfile::TempDir {
     folder
 }
 
+/// A folder with `study.toml`, the text of [`MASKED`] and a model that was grown by this study, `model`.
+pub(crate) fn grown(study: &str) -> tempfile::TempDir {
+    let folder = folder(study);
+    write_song(folder.path());
+    grow(folder.path());
+    folder
+}
+
+/// Runs the study of a folder and copies the last of its models to `model`.
+pub(crate) fn grow(folder: &Path) {
+    let run = saltus(folder, &["run", "study.toml", "--quiet"]);
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let grown = files(&folder.join("studies"));
+    let weights = grown.iter().rfind(|path| path.ends_with("model.safetensors")).unwrap();
+    fs::create_dir(folder.join("model")).unwrap();
+    for file in files(weights.parent().unwrap()) {
+        fs::copy(&file, folder.join("model").join(file.file_name().unwrap())).unwrap();
+    }
+}
+
 /// Runs `saltus` in `folder`.
 pub(crate) fn saltus(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_saltus"))

@@ -1,6 +1,7 @@
 //! What was found inside the models of a study, as its page shows it: one entry for each size, over its seeds.
 
 use super::Found;
+use crate::inside;
 use saltus_record::Observation;
 use saltus_report::inside::{Looked, Number};
 use std::collections::BTreeMap;
@@ -70,15 +71,10 @@ fn number(of_seeds: &[&Observation]) -> Number {
     let values = || of_seeds.iter().map(|o| o.value);
     let spread = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
     Number {
-        look: o.look.clone(),
-        method: o.method.clone(),
-        group: o.group.clone(),
-        metric: o.metric.clone(),
-        layer: o.layer,
-        unit: o.unit,
         value: mean(&|o| o.value),
         interval: if of_seeds.len() > 1 { Some(spread) } else { o.interval },
         n: of_seeds.iter().map(|o| o.n).sum(),
         chance: o.chance.map(|_| mean(&|o| o.chance.unwrap_or(f64::NAN))),
+        ..inside::number(o)
     }
 }

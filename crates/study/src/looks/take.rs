@@ -1,16 +1,23 @@
 //! Taking one look at one model.
 
-use super::{LookPlan, LookSpec};
+use super::{
+    LookPlan, LookSpec,
+    questions::{self, TOP, answer, relations},
+    spec::causal_options,
+};
 use crate::{error::Error, inside, plan::Study};
 use saltus_lens::{
-    Lens, heads,
+    Lens,
+    causal::{self, Case},
+    heads,
     knowledge::{self, Cloze, Summary},
-    memories::{self, Corpus, PASS, Settings, Triggers},
+    memories::{self, Corpus, PASS, Partial, Settings, Triggers},
+    prompt::take_apart,
 };
 use saltus_lm::Tokenizer;
 use saltus_record::{ModelKey, Observation};
 use saltus_report::inside::Detail;
-use saltus_task::{Question, QuestionSet};
+use saltus_task::Question;
 use saltus_transformer::Model;
 
 /// What is found, as numbers and as what the page shows beside them.
@@ -38,13 +45,11 @@ pub(super) fn take(study: &Study, look: &LookPlan, model: &Model, name: &ModelKe
             let scores = heads::scores(model, &options, study.key.child("heads")).map_err(Error::room)?;
             Ok((scores.observations(name), Vec::new()))
         }
+        LookSpec::Prompt { text, target } => prompt(study, (text, target.as_deref()), (model, name), tokenizer),
+        LookSpec::Causal { family, corrupt, draws, remove } => {
+            causal(study, family, causal_options(*corrupt, *draws, *remove), (model, name))
+        }
     }
-}
-
-/// The right answer to a question, if there is one.
-fn answer(question: &Question) -> Option<&str> {
-    let best = question.candidates.iter().max_by(|a, b| a.score.total_cmp(&b.score))?;
-    (best.score > 0.0).then_some(best.text.as_str())
 }
 
 /// The facts of a family at every layer. Sets that are parts of another are its relations.
@@ -54,9 +59,8 @@ fn knowledge(
     (model, name): (&Model, &ModelKey),
     tokenizer: &dyn Tokenizer,
 ) -> Result<Taken, Error> {
-    let sets: Vec<&QuestionSet> = study.sets.iter().map(|s| &s.set).filter(|s| s.family == family).collect();
     let mut clozes = Vec::new();
-    for set in relations(&sets) {
+    for set in relations(&study.sets, family) {
         for question in &set.questions {
             let Some(answer) = answer(question) else { continue };
             let encode = |text: &str| tokenizer.encode(text).map_err(Error::room);
@@ -74,12 +78,6 @@ fn knowledge(
     Ok((knowledge::summary(of, &clozes, &answers), vec![Detail::Knowledge(detail)]))
 }
 
-/// The sets that are not the union of others: `all` of a family whose parts are sets too would count every fact twice.
-fn relations<'a>(sets: &[&'a QuestionSet]) -> Vec<&'a QuestionSet> {
-    let parts: Vec<&QuestionSet> = sets.iter().copied().filter(|set| set.task != "all").collect();
-    if parts.is_empty() { sets.to_vec() } else { parts }
-}
-
 /// Memories over the questions of all tasks, each with its answer as one sentence.
 fn memories(
     study: &Study,
@@ -95,7 +93,54 @@ fn memories(
     let mut triggers = Triggers::new(model, &layers, top).map_err(Error::room)?;
     triggers.read(model, &corpus, corpus.sentences(), PASS).map_err(Error::room)?;
     let settings = Settings { sample, keys: KEYS, kept: KEPT, key: study.key.child("memories") };
-    let findings = memories::look(model, &corpus, &triggers, &settings, &|_, _| {}).map_err(Error::room)?;
+    let findings = memories::look(model, &corpus, &triggers, &settings, Partial::default(), &mut |_, _, _| ())
+        .map_err(Error::room)?;
     let book = inside::memories(model, tokenizer, &corpus, &findings);
     Ok((memories::observe(name, &findings), vec![Detail::Memories(book)]))
+}
+
+/// One prediction taken apart.
+fn prompt(
+    study: &Study,
+    asked: (&str, Option<&str>),
+    (model, name): (&Model, &ModelKey),
+    tokenizer: &dyn Tokenizer,
+) -> Result<Taken, Error> {
+    let context = model.config().context;
+    let (tokens, options) = questions::prompt(asked, tokenizer, study.corpus.mask(), context)
+        .map_err(|e| Error::room(saltus_lens::Error::Other(e)))?;
+    let found = take_apart(model, &tokens, &options).map_err(Error::room)?;
+    // A first choice is another one in another model.
+    let of = if asked.1.is_some() { tokenizer.decode(&[found.target]) } else { "first choice".into() };
+    let observations = found.observations(name, &format!("{} | {of}", asked.0));
+    let picture = inside::prompt(model, tokenizer, &tokens, found, TOP);
+    Ok((observations, vec![Detail::Prompt(picture)]))
+}
+
+/// The questions of a family that the model knows, with parts restored and removed. A model that knows none of them has
+/// the share that it knows, 0, and no effects.
+fn causal(
+    study: &Study,
+    family: &str,
+    options: causal::Options,
+    (model, name): (&Model, &ModelKey),
+) -> Result<Taken, Error> {
+    let tokenizer = study.corpus.tokenizer();
+    let (cases, mut left_out) = questions::cases(&study.sets, family, tokenizer.as_ref()).map_err(Error::room)?;
+    let ranks = causal::ranks(model, &cases).map_err(Error::room)?;
+    let mut observations = vec![causal::known(name, &cases, &ranks)];
+    let of_known: Vec<Case> =
+        cases.iter().zip(&ranks).filter(|(_, rank)| **rank == 1).map(|(c, _)| c.clone()).collect();
+    if let unknown @ 1.. = cases.len() - of_known.len() {
+        left_out.insert("the model does not say the object".into(), unknown as u64);
+    }
+    if of_known.is_empty() {
+        return Ok((observations, Vec::new()));
+    }
+    let traced = match causal::trace(model, &of_known, &options, study.key.child("causal"), &mut |_| ()) {
+        Err(saltus_lens::Error::NoOther) => return Ok((observations, Vec::new())),
+        traced => traced.map_err(Error::room)?,
+    };
+    observations.extend(traced.observations(name));
+    Ok((observations, vec![Detail::Causal(inside::causal(&traced, &options, &left_out))]))
 }

@@ -1,16 +1,15 @@
 //! A look at knowledge on the terminal, or as JSON.
 
-use super::Looked;
 use crate::{
-    look::Common,
+    look::{Common, each::Looked},
     print as print_out,
     table::{columns, row},
 };
 use miette::Result;
 use saltus_record::Observation;
-use saltus_report::inside::{Detail, Fact, Knowledge};
+use saltus_report::inside::{Detail, Fact, Knowledge, Number};
 use serde::Serialize;
-use std::{fmt::Write, process::ExitCode};
+use std::{fmt::Write, path::Path, process::ExitCode};
 
 /// Facts listed on the terminal, at most.
 const LISTED: usize = 24;
@@ -20,26 +19,14 @@ const LISTED: usize = 24;
 struct Shown<'a> {
     model: &'a str,
     method: &'a str,
-    key: &'a str,
+    /// Where the observations are.
+    observations: &'a Path,
     /// Whether it was found by an earlier run.
     found_before: bool,
-    numbers: Vec<Number<'a>>,
+    numbers: Vec<Number>,
     facts: &'a [Fact],
     layers: &'a [u32],
     left_out: &'a [(String, u64)],
-}
-
-/// An observation that is not about one fact.
-#[derive(Serialize)]
-struct Number<'a> {
-    group: &'a str,
-    metric: &'a str,
-    layer: Option<u32>,
-    value: f64,
-    low: Option<f64>,
-    high: Option<f64>,
-    n: u64,
-    chance: Option<f64>,
 }
 
 pub(super) fn print(looks: &[Looked], common: &Common, top: u32) -> Result<ExitCode> {
@@ -58,22 +45,12 @@ fn knowledge(look: &Looked) -> Option<&Knowledge> {
 }
 
 fn shown<'a>(look: &'a Looked, known: &'a Knowledge) -> Shown<'a> {
-    let number = |o: &'a Observation| Number {
-        group: &o.group,
-        metric: &o.metric,
-        layer: o.layer,
-        value: o.value,
-        low: o.interval.map(|(low, _)| low),
-        high: o.interval.map(|(_, high)| high),
-        n: o.n,
-        chance: o.chance,
-    };
     Shown {
         model: &look.model.name,
         method: &known.method,
-        key: &look.key,
+        observations: &look.file,
         found_before: look.before,
-        numbers: look.found.observations.iter().filter(|o| o.item.is_none()).map(number).collect(),
+        numbers: look.numbers(),
         facts: &known.facts,
         layers: &known.layers,
         left_out: &known.left_out,
@@ -114,9 +91,7 @@ fn text(look: &Looked, known: &Knowledge, top: u32) -> String {
     for (reason, count) in &known.left_out {
         let _ = writeln!(text, "left out: {count}: {reason}");
     }
-    let there = if look.before { " (found by an earlier run)" } else { "" };
-    let _ = writeln!(text, "records: {}{there}", look.folder.join(format!("{}.parquet", look.key)).display());
-    text
+    text + &look.foot()
 }
 
 fn layers(look: &Looked, known: &Knowledge, top: u32) -> String {
