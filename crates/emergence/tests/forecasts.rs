@@ -26,17 +26,16 @@ fn held(ladders: u64, mean: fn(f64) -> f64) -> usize {
 }
 
 /// An arm that bends itself is foretold neither by a line nor by a level: intervals of these two alone held half a sine in 34
-/// of 60. With a true coverage of 90%, fewer than 33 of 40 have a chance of 4%; with that of half, 33 have none.
+/// of 60. With a true coverage of 90%, fewer than 25 of 30 have a chance of 7%; with that of half, 25 have one of 1 in 6,000.
 #[test]
 fn the_next_size_of_a_bent_arm_is_within_the_interval() {
-    let shapes: [(&str, fn(f64) -> f64); 3] = [
+    let shapes: [(&str, fn(f64) -> f64); 2] = [
         ("U, half a sine", |u| 0.6 - 0.3 * (std::f64::consts::PI * u).sin()),
         ("inverted U, half a sine", |u| 0.3 + 0.3 * (std::f64::consts::PI * u).sin()),
-        ("U of two lines", |u| 0.3 + 0.3 * (2.0 * u - 1.0).abs()),
     ];
     for (name, mean) in shapes {
-        let held = held(40, mean);
-        println!("{name}: the interval holds the next size in {held} of 40");
-        assert!(held >= 33, "{name}: {held} of 40");
+        let held = held(30, mean);
+        println!("{name}: the interval holds the next size in {held} of 30");
+        assert!(held >= 25, "{name}: {held} of 30");
     }
 }
