@@ -74,6 +74,34 @@ const TRUTHS: [Truth; 13] = [
     Truth { name: "saturating early", shape: Shape::Smooth, chance: 0.0, mean: |x| 0.9 - 0.7 * (-0.8 * x).exp() },
 ];
 
+/// Bends whose arms bend themselves, for forecasts.
+const ARCS: [Truth; 4] = [
+    Truth {
+        name: "U, half a sine",
+        shape: Shape::UShaped,
+        chance: 0.25,
+        mean: |x| 0.6 - 0.3 * (std::f64::consts::PI * x / SPAN).sin(),
+    },
+    Truth {
+        name: "inverted U, half a sine",
+        shape: Shape::InvertedU,
+        chance: 0.25,
+        mean: |x| 0.3 + 0.3 * (std::f64::consts::PI * x / SPAN).sin(),
+    },
+    Truth {
+        name: "U, a parabola",
+        shape: Shape::UShaped,
+        chance: 0.25,
+        mean: |x| 0.3 + 0.3 * (2.0 * x / SPAN - 1.0).powi(2),
+    },
+    Truth {
+        name: "U, levels off",
+        shape: Shape::UShaped,
+        chance: 0.25,
+        mean: |x| 0.45 + 0.15 * (2.0 * std::f64::consts::PI * x / SPAN).cos(),
+    },
+];
+
 #[derive(Clone, Copy)]
 struct Design {
     sizes: usize,
@@ -191,8 +219,8 @@ fn forecasts(ladders: u64) {
     println!("\nForecasts of the next size from the others, {ladders} ladders:\n");
     println!("| truth | design | interval holds | refused | mean width |");
     println!("|---|---|---|---|---|");
-    for design in [DESIGNS[3], DESIGNS[4], DESIGNS[6], DESIGNS[7]] {
-        for truth in &TRUTHS {
+    for design in [Design { sizes: 8, items: 400, seeds: 1 }, DESIGNS[3], DESIGNS[4], DESIGNS[6], DESIGNS[7]] {
+        for truth in TRUTHS.iter().chain(&ARCS) {
             let results: Vec<Option<(bool, f64)>> = (0..ladders)
                 .into_par_iter()
                 .map(|t| {

@@ -7,7 +7,7 @@ use crate::sample::Sample;
 use crate::{Ability, Analysis, Shape, Unjudgeable, reason::scale as readable};
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
-use saltus_stats::quantile;
+use saltus_stats::{mean, quantile};
 
 /// Sizes that a forecast needs: a curve of two parameters and something to see its error by.
 const SIZES: usize = 4;
@@ -115,9 +115,13 @@ pub fn forecast(ability: &Ability, analysis: &Analysis, target: f64) -> Result<F
     if let Some(fit) = (0..fits.len()).max_by(|&a, &b| weights[a].total_cmp(&weights[b])).and_then(|best| fits[best]) {
         sample.explain(fit.curve.parameters(), |x| fit.curve.at(x));
     }
-    let mut predictions = predictions(&sample, &fitter, &fits, &weights, (analysis, at));
-    predictions.iter_mut().for_each(|v| *v = sample.turn(*v));
-    let [low, value, high] = [0.025, 0.5, 0.975].map(|p| quantile(&predictions, p));
+    let mut forms = predictions(&sample, &fitter, &fits, &weights, (analysis, at));
+    forms.iter_mut().flatten().for_each(|v| *v = sample.turn(*v));
+    // How a bend goes on has not been seen, so nothing weighs its forms: the interval holds that of each.
+    let [low, high] = [(0.025, f64::min as fn(f64, f64) -> f64), (0.975, f64::max)]
+        .map(|(p, outermost)| forms.iter().map(|form| quantile(form, p)).reduce(outermost).unwrap_or(f64::NAN));
+    let predictions = forms.concat();
+    let value = quantile(&predictions, 0.5);
     let (from, to) = sample.range;
     if to.is_finite() && high - low > USELESS * (to - from) {
         return Err(Refusal::Useless { low, high });
@@ -125,7 +129,7 @@ pub fn forecast(ability: &Ability, analysis: &Analysis, target: f64) -> Result<F
     let mut shapes: Vec<(Shape, f64)> =
         Shape::CANDIDATES.into_iter().zip(weights).filter(|(_, w)| *w >= 0.01).collect();
     shapes.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let centre = saltus_stats::mean(&predictions);
+    let centre = mean(&predictions);
     let deviation = saltus_stats::variance(&predictions).sqrt().max(1e-9 * centre.abs().max(1.0));
     Ok(Forecast { value, low, high, deviation, shapes })
 }
@@ -136,12 +140,12 @@ fn predictions(
     fits: &[Option<Fit>; 6],
     weights: &[f64; 6],
     (analysis, at): (&Analysis, f64),
-) -> Vec<f64> {
+) -> [Vec<f64>; 3] {
     let key = analysis.key.child("forecast");
     let last = sample.sizes.len() - 1;
     let between = sample.between_models();
     let clip = |v: f64| v.clamp(sample.range.0, sample.range.1);
-    let one = |b: u64| -> Option<f64> {
+    let one = |b: u64| -> Option<[f64; 3]> {
         let mut rng = key.index(b).rng();
         let chosen = choose(weights, &mut rng);
         let fit = fits[chosen]?;
@@ -155,29 +159,54 @@ fn predictions(
         let again = fitter.fit(Shape::CANDIDATES[chosen], &evidence);
         let models = evidence.models;
         let best = again.into_iter().min_by(|a, b| a.bic(models, 1.0).total_cmp(&b.bic(models, 1.0))).unwrap_or(fit);
-        let mean = clip(beyond(&best.curve, at, sample, &mut rng));
+        let seen: Vec<f64> =
+            truth.iter().zip(&evidence.mean).zip(&sample.sizes).map(|((t, e), s)| s.mean + e - t).collect();
         let z: f64 = StandardNormal.sample(&mut rng);
-        Some(clip(draw_one(sample, last, clip(mean + z * between.sqrt()), &mut rng)))
+        let expected = beyond(&best.curve, at, (sample, &seen), &mut rng).map(|v| clip(clip(v) + z * between.sqrt()));
+        // The same luck for each form: forms that are the same stay so.
+        let luck = key.index(b).child("model");
+        Some(expected.map(|v| clip(draw_one(sample, last, v, &mut luck.rng()))))
     };
-    (0..analysis.resamples as u64).filter_map(one).collect()
+    let drawn: Vec<[f64; 3]> = (0..analysis.resamples as u64).filter_map(one).collect();
+    [0, 1, 2].map(|form| drawn.iter().map(|d| d[form]).collect())
 }
 
-/// The curve's value beyond the largest size, and what else it may be there. Where the sizes end on an arm of a bend, it may
-/// go on or level off; where only the largest size is past the middle of a rise, the rise may end anywhere. Neither has been
-/// seen: each counts half.
-fn beyond(curve: &Curve, at: f64, sample: &Sample, rng: &mut impl Rng) -> f64 {
+/// The curve's value beyond the largest size, in three forms. Where the sizes end on an arm of a bend, it may level off, go on
+/// as a line, or go on bending as the parabola through the sizes from the arm before it on (`seen`: their means as measured,
+/// with the noise of this draw). Otherwise the forms are the same; where only the largest size is past the middle of a rise,
+/// the rise may go on, in half of the draws, and end anywhere.
+fn beyond(curve: &Curve, at: f64, (sample, seen): (&Sample, &[f64]), rng: &mut impl Rng) -> [f64; 3] {
     let (x, value, goes_on) = (sample.xs(), curve.at(at), rng.random::<bool>());
     match *curve {
-        Curve::Bend { x1, at: turn, bend, right, .. } if goes_on && x1 >= x[x.len() - 1] => {
-            bend + (right - bend) * (at - turn) / (x1 - turn)
+        Curve::Bend { x0, x1, at: turn, bend, right, .. } if x1 >= x[x.len() - 1] => {
+            let line = bend + (right - bend) * (at - turn) / (x1 - turn);
+            let first = x.iter().take_while(|x| **x < x0).count();
+            [value, line, parabola(&x[first..], &seen[first..]).map_or(line, |p| p(at))]
         }
         Curve::Step { left, right, mid, .. } if goes_on && x.iter().filter(|x| **x > mid).count() <= 1 => {
             let end = if right > left { sample.range.1 } else { sample.range.0 };
             let end = if end.is_finite() { end } else { value + right - left };
-            value + rng.random::<f64>() * (end - value)
+            [value + rng.random::<f64>() * (end - value); 3]
         }
-        _ => value,
+        _ => [value; 3],
     }
+}
+
+/// The parabola of least squares through points; `None` of three or fewer, which leave nothing to see its error by.
+fn parabola(x: &[f64], y: &[f64]) -> Option<impl Fn(f64) -> f64 + use<>> {
+    if x.len() < 4 {
+        return None;
+    }
+    let (centre, level) = (mean(x), mean(y));
+    // Orthogonal polynomials: 1, x, and x^2 less what those two say of it.
+    let u: Vec<f64> = x.iter().map(|x| x - centre).collect();
+    let sum = |f: &dyn Fn(f64) -> f64| u.iter().map(|u| f(*u)).sum::<f64>();
+    let (squares, width) = (sum(&|u| u * u), sum(&|u| u * u) / u.len() as f64);
+    let skew = sum(&|u| u * u * u) / squares;
+    let second = move |u: f64| u * u - skew * u - width;
+    let slope = u.iter().zip(y).map(|(u, y)| u * y).sum::<f64>() / squares;
+    let bend = u.iter().zip(y).map(|(u, y)| second(*u) * y).sum::<f64>() / sum(&|u| second(u).powi(2));
+    Some(move |x: f64| level + slope * (x - centre) + bend * second(x - centre))
 }
 
 /// A shape by its weight.
@@ -190,4 +219,18 @@ fn choose(weights: &[f64; 6], rng: &mut impl Rng) -> usize {
         }
     }
     weights.len() - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parabola_is_followed_exactly_and_three_points_tell_nothing() {
+        let x = [1.0, 2.5, 3.0, 4.0, 7.0];
+        let f = |x: f64| 2.0 - 3.0 * x + 0.5 * x * x;
+        let found = parabola(&x, &x.map(f)).expect("five points");
+        assert!((found(9.0) - f(9.0)).abs() < 1e-9, "{}", found(9.0));
+        assert!(parabola(&x[..3], &[0.0; 3]).is_none());
+    }
 }

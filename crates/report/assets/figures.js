@@ -37,8 +37,8 @@ const saltus = (() => {
       return (Number.isInteger(p) || digits < 3 ? trim(p.toFixed(digits < 3 ? 1 : 0)) : p.toFixed(1)) + '%';
     }
     if (format === 'whole') return String(Math.round(v));
-    if (format === 'count' && Math.abs(v) < 1e12) {
-      for (const [unit, name] of [[1e9, 'B'], [1e6, 'M'], [1e3, 'k']])
+    if (format === 'count' && Math.abs(v) < 1e15) {
+      for (const [unit, name] of [[1e12, 'T'], [1e9, 'B'], [1e6, 'M'], [1e3, 'k']])
         if (Math.abs(v) >= unit * 0.9995) return significant(v / unit, digits) + name;
     }
     return significant(v, digits);
@@ -264,19 +264,30 @@ const saltus = (() => {
     return text.slice(0, n) + '…';
   }
 
+  // As many digits as say each step exactly: 2.25 is not 2.3.
+  const digitsOf = steps => [2, 3, 4, 5].find(n => steps.every(t => significant(t, n) === significant(t, 9))) || 5;
+
+  // At most `most` steps with what is written at them, fewer where the words would touch.
+  function written(X, most, format) {
+    for (let n = most; ; n--) {
+      const steps = ticks(X, n, format), digits = digitsOf(steps);
+      const labels = steps.map(t => ({ t, x: X.at(t), text: write(format, t, digits) }));
+      const apart = (a, b) => b.x - a.x >= (textWidth(a.text) + textWidth(b.text)) / 2 + 8;
+      if (n <= 2 || labels.every((b, i) => i === 0 || apart(labels[i - 1], b))) return labels;
+    }
+  }
+
   function axes(f, most) {
     const { X, Y, box, ink, back, over, spec, rows } = f;
-    for (const t of ticks(X, most, spec.x.format)) {
-      const x = X.at(t);
+    for (const { x, text } of written(X, most, spec.x.format)) {
       back.append(node('path', { d: `M${x} ${box.top}V${box.bottom}`, stroke: ink('line') }));
-      over.append(node('text', { x, y: box.bottom + 16, 'text-anchor': 'middle', 'font-size': SIZE, fill: ink('soft') }, write(spec.x.format, t, 2)));
+      over.append(node('text', { x, y: box.bottom + 16, 'text-anchor': 'middle', 'font-size': SIZE, fill: ink('soft') }, text));
     }
     const end = textWidth(spec.x.label) > box.right - box.left ? fit(spec.x.label, box.right) : spec.x.label;
     over.append(node('text', { x: box.right, y: box.bottom + 33, 'text-anchor': 'end', 'font-size': SIZE, fill: ink('soft') }, end));
     if (rows) return;
     const steps = ticks(Y, Math.max(2, Math.round((box.bottom - box.top) / 44)));
-    // As many digits as tell the steps apart.
-    const digits = [2, 3, 4].find(n => new Set(steps.map(t => write(spec.y.format, t, n))).size === steps.length) || 4;
+    const digits = digitsOf(steps);
     for (const t of steps) {
       const y = Y.at(t);
       if (y < box.top - 1 || y > box.bottom + 1) continue;

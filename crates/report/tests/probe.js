@@ -96,6 +96,13 @@ setTimeout(() => {
   document.querySelectorAll('.sort')[2].click();
   works['sort back'] = sizes().every((v, i, a) => i === 0 || a[i - 1] >= v);
   document.querySelector('.filters [data-shape=""]').click();
+  const search = document.getElementById('search'), name = rows()[0].cells[0].textContent.trim().toLowerCase().slice(0, 8);
+  const seek = word => { search.value = word; search.dispatchEvent(new Event('input')); };
+  seek(name);
+  works.search = rows().length > 0 && rows().every(r => r.cells[0].textContent.toLowerCase().includes(name));
+  seek('no such ability');
+  works['search for nothing'] = rows().length === 0;
+  seek('');
   document.getElementById('all-metrics').click();
   works['every metric'] = rows().length > most;
   document.getElementById('all-metrics').click();

@@ -4,6 +4,7 @@ use crate::{
     EXIT_GAPS,
     arguments::JudgeArguments,
     available_cores,
+    judge_headlines::headlines,
     measured::{self, Refused},
     print,
     table::{columns, count, refusals, row},
@@ -246,6 +247,14 @@ fn table(judged: &[Judged], left: &[Left], warnings: &[String]) -> String {
     for (note, number) in notes(judged) {
         let _ = writeln!(text, "note ({number} of {}): {note}", judged.len());
     }
+    let few = judged.iter().filter(|j| j.verdict.points.len() < 3).count();
+    if few > 0 {
+        let _ =
+            writeln!(text, "note ({few} of {}): fewer than three sizes; a shape needs at least three", judged.len());
+    }
+    if judged.iter().any(|j| j.verdict.shape == Shape::Undetermined) {
+        let _ = writeln!(text, "Why a verdict is undetermined: `reason` in --json, and on the page.");
+    }
     let refused: Vec<_> =
         left.iter().map(|l| ([&l.family, &l.task, &l.metric, &l.by].map(String::as_str), l.reason.as_str())).collect();
     text.push_str(&refusals(&refused));
@@ -292,13 +301,14 @@ fn findings_of(judged: &[Judged], left: &[Left], axis: AxisName, warnings: &[Str
                 .join("; "),
         ),
     ];
+    let abilities: Vec<_> = judged.iter().map(|j| ability(j, axis)).collect();
     Findings {
         study: "Abilities".into(),
         schema: SCHEMA,
         saltus: env!("CARGO_PKG_VERSION").into(),
-        headlines: Vec::new(),
+        headlines: headlines(judged, &abilities),
         models: Vec::new(),
-        abilities: judged.iter().map(|j| ability(j, axis)).collect(),
+        abilities,
         effects: Vec::new(),
         laws: Vec::new(),
         curves: Vec::new(),

@@ -7,6 +7,7 @@ mod export;
 mod fit;
 mod forecast;
 mod judge;
+mod judge_headlines;
 mod look;
 mod measured;
 mod models;

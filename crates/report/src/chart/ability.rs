@@ -256,7 +256,7 @@ fn means(points: &[Point], colour: &str, shape: Shape, label: &str) -> Layer {
             .map(|p| {
                 format!(
                     "{}: {}, {} each",
-                    p.rung,
+                    size_name(p),
                     words::plural(p.seeds as usize, "seed"),
                     words::plural(p.n as usize, "item")
                 )
@@ -265,6 +265,11 @@ fn means(points: &[Point], colour: &str, shape: Shape, label: &str) -> Layer {
         label: Some(label.to_owned()),
         seeds: false,
     }
+}
+
+/// A size by its name, or by its number where scores from a table have none.
+fn size_name(p: &Point) -> String {
+    if p.rung.is_empty() { words::count(p.params) } else { p.rung.clone() }
 }
 
 fn seeds(points: &[Point]) -> Layer {
@@ -276,7 +281,7 @@ fn seeds(points: &[Point]) -> Layer {
         y: tidied(dots().map(|(_, s)| s.value)),
         low: Vec::new(),
         high: Vec::new(),
-        names: dots().map(|(p, s)| format!("{}, seed {}", p.rung, s.seed)).collect(),
+        names: dots().map(|(p, s)| format!("{}, seed {}", size_name(p), s.seed)).collect(),
         label: Some("seeds".to_owned()),
         seeds: true,
     }

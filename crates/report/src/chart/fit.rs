@@ -129,7 +129,7 @@ pub(crate) fn split(i: usize, split: &Split) -> Figure {
         &format!("figure-split-{i}"),
         &split.title,
         &ends,
-        Axis::new("Training FLOPs", Format::Count, true),
+        Axis::new("Training FLOPs", Format::Number, true),
         y,
         layers,
     )

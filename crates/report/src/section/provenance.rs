@@ -14,22 +14,34 @@ pub(crate) fn provenance(page: &Page) -> Option<Section> {
         ("Study", f.study.clone()),
         ("Saltus version", f.saltus.clone()),
         ("Schema of the findings", f.schema.to_string()),
-        ("Measured cells", words::whole(p.cells)),
-        ("Questions asked, over all models", words::whole(p.items)),
-        ("Hash over all cells", p.records_hash.clone()),
     ];
+    // Scores that others measured have no cells.
+    if p.cells > 0 {
+        rows.push(("Measured cells", words::whole(p.cells)));
+        rows.push(("Questions asked, over all models", words::whole(p.items)));
+        rows.push(("Hash over all cells", p.records_hash.clone()));
+    }
     rows.extend(p.facts.iter().map(|(k, v)| (k.as_str(), v.clone())));
-    let body = format!(
+    let (losses, study) = (!f.curves.is_empty(), !p.study_file.is_empty());
+    let save = |what: &str, name: &str| format!("<button type=\"button\" data-save=\"{what}\">{name}</button>");
+    let mut downloads = vec![save("findings", "findings.json"), save("points", "points.csv")];
+    downloads.extend(losses.then(|| save("losses", "losses.csv")));
+    downloads.extend(study.then(|| save("study", "study.toml")));
+    let mut body = format!(
         "<p>Every number on this page was read from the saved findings; none was computed by the page. Missing measurements are left out, never shown as zero.</p>\n\
-         <p class=\"downloads\">Download <button type=\"button\" data-save=\"findings\">findings.json</button>\
-         <button type=\"button\" data-save=\"points\">points.csv</button>\
-         <button type=\"button\" data-save=\"losses\">losses.csv</button>\
-         <button type=\"button\" data-save=\"study\">study.toml</button></p>\n{}{}\
-         <h3>The study file</h3>\n<pre class=\"study\" tabindex=\"0\" aria-label=\"The study file, verbatim\">{}</pre>\n",
+         <p class=\"downloads\">Download {}</p>\n{}",
+        downloads.join(""),
         facts("The study and its records", rows),
-        models(&f.models),
-        escape(&p.study_file)
     );
+    if !f.models.is_empty() {
+        body.push_str(&models(&f.models));
+    }
+    if study {
+        body.push_str(&format!(
+            "<h3>The study file</h3>\n<pre class=\"study\" tabindex=\"0\" aria-label=\"The study file, verbatim\">{}</pre>\n",
+            escape(&p.study_file)
+        ));
+    }
     section("provenance", "Where the numbers come from", body)
 }
 
