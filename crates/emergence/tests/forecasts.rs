@@ -4,9 +4,12 @@ use saltus_emergence::{Ability, Analysis, Kind, Measurement, Scores, forecast};
 use saltus_random::Key;
 use saltus_stats::beta_binomial;
 
+/// Mean over 0 to 1, the smallest to the largest size.
+type Curve = fn(f64) -> f64;
+
 /// Of `ladders` ladders of 8 sizes, one seed and 400 items each: in how many the largest size lies within what the others
-/// foretell. `mean` is over 0 to 1, the smallest to the largest size.
-fn held(ladders: u64, mean: fn(f64) -> f64) -> usize {
+/// foretell.
+fn held(ladders: u64, mean: Curve) -> usize {
     let hold = |t: &u64| {
         let mut rng = Key::new(11).index(*t).rng();
         let measured = |j: i32| {
@@ -29,7 +32,7 @@ fn held(ladders: u64, mean: fn(f64) -> f64) -> usize {
 /// of 60. With a true coverage of 90%, fewer than 25 of 30 have a chance of 7%; with that of half, 25 have one of 1 in 6,000.
 #[test]
 fn the_next_size_of_a_bent_arm_is_within_the_interval() {
-    let shapes: [(&str, fn(f64) -> f64); 2] = [
+    let shapes: [(&str, Curve); 2] = [
         ("U, half a sine", |u| 0.6 - 0.3 * (std::f64::consts::PI * u).sin()),
         ("inverted U, half a sine", |u| 0.3 + 0.3 * (std::f64::consts::PI * u).sin()),
     ];
