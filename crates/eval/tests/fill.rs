@@ -1,11 +1,14 @@
 //! Gaps filled by a model whose every probability is known: what is kept, and what is refused.
 
+mod common;
+
+use common::key;
 use saltus_eval::{Error, Metric, Value, fill, values};
 use saltus_lm::{
     self as lm, Capabilities, FillRequest, GenerateRequest, Generation, LanguageModel, NoText, Score, ScoreRequest,
     Tokenizer,
 };
-use saltus_record::{ModelKey, Outcome};
+use saltus_record::Outcome;
 use saltus_task::{Candidate, QuestionSet};
 
 /// Says that token t stands at a place with probability (t + 1) / 10, in texts of at most 8 tokens.
@@ -43,19 +46,6 @@ impl LanguageModel for Weighted {
             Ok(score)
         };
         requests.iter().map(one).collect()
-    }
-}
-
-fn key() -> ModelKey {
-    ModelKey {
-        name: "tiny".into(),
-        width: 1,
-        layers: 1,
-        params_non_embedding: 9,
-        params_total: 9,
-        weights: "0".into(),
-        tokenizer: "0".into(),
-        training: None,
     }
 }
 

@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod common;
+
+use common::key;
 use saltus_eval::{Grade, Grading, Normalisation, View, grade};
-use saltus_record::{Candidate, Generated, ModelKey, Outcome, QuestionKey, Record, Role};
+use saltus_record::{Candidate, Generated, Outcome, QuestionKey, Record, Role};
 use saltus_task::{bigbench, lm_eval};
 
 fn candidate(index: usize, role: Role, text: &str, score: f64, logprob: f32) -> Candidate {
@@ -23,16 +26,7 @@ fn candidate(index: usize, role: Role, text: &str, score: f64, logprob: f32) -> 
 fn record(item: u32, candidates: Vec<Candidate>, generated: Option<&str>) -> Record {
     let generated = generated.map(|text| Generated { tokens: vec![1], text: text.into() });
     Record {
-        model: ModelKey {
-            name: "m".into(),
-            width: 1,
-            layers: 1,
-            params_non_embedding: 1,
-            params_total: 1,
-            weights: "0".into(),
-            tokenizer: "0".into(),
-            training: None,
-        },
+        model: key(),
         question: QuestionKey {
             family: "f".into(),
             task: "t".into(),

@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod common;
+
+use common::key;
 use saltus_eval::{Boundary, Encoding, Error, Metric, Overflow, Prepared, Value, measure, values};
 use saltus_lm::{
     self as lm, Capabilities, GenerateRequest, Generation, LanguageModel, Score, ScoreRequest, TokenId, Tokenizer,
 };
-use saltus_record::{ModelKey, Outcome, Record};
+use saltus_record::{Outcome, Record};
 use saltus_task::{Candidate, Generate, Question, QuestionSet, Role};
 
 /// The characters, one token each.
@@ -108,19 +111,6 @@ impl LanguageModel for Bigram {
         let answers = (self.spoil_answers)(requests.iter().map(continued).collect());
         let answer = |tokens| Generation { tokens, text: String::new(), end: lm::End::Length };
         Ok(answers.into_iter().map(answer).collect())
-    }
-}
-
-fn key() -> ModelKey {
-    ModelKey {
-        name: "tiny".into(),
-        width: 1,
-        layers: 1,
-        params_non_embedding: 9,
-        params_total: 9,
-        weights: "0".into(),
-        tokenizer: "0".into(),
-        training: None,
     }
 }
 

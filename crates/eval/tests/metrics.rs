@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod common;
+
+use common::key;
 use proptest::prelude::*;
 use saltus_eval::{Kind, Metric, Value, applicable, chance, values};
-use saltus_record::{Candidate, Generated, ModelKey, Outcome, QuestionKey, Record, Role};
+use saltus_record::{Candidate, Generated, Outcome, QuestionKey, Record, Role};
 
 /// A candidate with a character for each token, all equally probable.
 fn candidate(index: u32, text: &str, target_score: f64, probability: f64, is_argmax: &[bool]) -> Candidate {
@@ -22,16 +25,7 @@ fn record(style: &str, candidates: Vec<Candidate>, generated: Option<&str>) -> R
 }
 
 fn unscored(style: &str) -> Record {
-    let model = ModelKey {
-        name: "tiny".into(),
-        width: 1,
-        layers: 1,
-        params_non_embedding: 9,
-        params_total: 9,
-        weights: "0".into(),
-        tokenizer: "0".into(),
-        training: None,
-    };
+    let model = key();
     let question = QuestionKey {
         family: "f".into(),
         task: "t".into(),
