@@ -11,8 +11,8 @@
 //! or none) is chosen at run time, and so is the tile unit (AMX) for products that contract at least 64 numbers. Nothing
 //! here starts a thread: callers give each thread its own part of the batch.
 //!
-//! **Bits.** A result depends on its operands and the kind of CPU alone, never on their neighbours, on threads, or on
-//! chance.
+//! **Bits.** A result depends on its operands and the kind of CPU alone, never on threads or on chance; on its neighbours
+//! only in that the number of columns chooses the kernel of a product.
 //!
 //! Each gradient is checked against central differences in f64; the same code runs in f32.
 
@@ -30,7 +30,6 @@ mod optimizer;
 mod real;
 mod rope;
 mod stored;
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod tiles;
 mod transpose;
 
@@ -48,7 +47,9 @@ pub use norm::{Normed, rms_norm, rms_norm_again, rms_norm_backward};
 pub use optimizer::{AdamW, AdamWState, adamw};
 pub use real::Real;
 pub use rope::{Pairing, Turn, angle_table, rope, rope_partial, rope_table};
-pub use stored::{FEW, Format, StoredRows, as_bytes, expand, linear_stored, linear_stored_columns, stored_row};
+pub use stored::{
+    FEW, Format, StoredRows, as_bytes, expand, linear_stored, linear_stored_columns, shares_columns, stored_row,
+};
 
 /// The number of positions is a multiple of this: the widest register holds so many f32.
 pub const BLOCK: usize = 16;

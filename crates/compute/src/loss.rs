@@ -1,4 +1,5 @@
-//! Cross-entropy over scored positions and divergence from given distributions, with their gradients, and what a model says about given tokens.
+//! Cross-entropy over scored positions and divergence from given distributions, with their gradients, and what a model
+//! says about given tokens.
 
 use crate::{
     IGNORE,

@@ -6,11 +6,10 @@
 //! unit in a fixed order, so that it does not depend on what else is computed in the same call; but for which of the two
 //! it is, which the number of columns decides.
 
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-use crate::tiles;
 use crate::{
     BLOCK,
     real::{Real, V, vectorized},
+    tiles,
     transpose::transpose,
 };
 use pulp::{Simd, WithSimd};
@@ -120,7 +119,6 @@ fn on_tiles<S: Simd, T: Real>(
     c: &mut MatrixMut<'_, T>,
     write: Write,
 ) -> bool {
-    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     if tiles::suits::<S>(size.k)
         && let (Some(a), Some(b)) = (factor(a), factor(b))
         && let Ok(data) = pulp::bytemuck::try_cast_slice_mut(c.data)
@@ -133,7 +131,6 @@ fn on_tiles<S: Simd, T: Real>(
 }
 
 /// A matrix of f32 as the tile unit's products take it.
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #[inline(always)]
 fn factor<T: Real>((matrix, turned): (Matrix<'_, T>, bool)) -> Option<tiles::Factor<'_>> {
     if size_of::<T>() != size_of::<f32>() {
@@ -230,9 +227,8 @@ fn panel<S: Simd, T: Real, const TRANSPOSED: bool>(
         match size.n {
             4 => simd.vectorize(Panel::<T, TRANSPOSED, 6, 4> { size, a, b, packed, c, write }),
             3 => simd.vectorize(Panel::<T, TRANSPOSED, 8, 3> { size, a, b, packed, c, write }),
-            // Rows that lie apart take a general-purpose register each, of which there are 16.
-            2 if !TRANSPOSED => simd.vectorize(Panel::<T, TRANSPOSED, 12, 2> { size, a, b, packed, c, write }),
             2 => simd.vectorize(Panel::<T, TRANSPOSED, 12, 2> { size, a, b, packed, c, write }),
+            // Rows that lie apart take a general-purpose register each, of which there are 16.
             _ if !TRANSPOSED => simd.vectorize(Panel::<T, TRANSPOSED, 8, 1> { size, a, b, packed, c, write }),
             _ => simd.vectorize(Panel::<T, TRANSPOSED, 12, 1> { size, a, b, packed, c, write }),
         }
@@ -355,14 +351,17 @@ impl<T: Real, const TRANSPOSED: bool, const MOST: usize, const VECTORS: usize> P
 /// Asks for the cache line of an element, if there is such an element.
 #[inline(always)]
 pub(crate) fn prefetch<T>(data: &[T], at: usize) {
+    let place = data.get(at).map(std::ptr::from_ref);
     #[cfg(target_arch = "x86_64")]
-    if let Some(x) = data.get(at) {
+    if let Some(place) = place {
         // SAFETY: every x86-64 CPU has the instruction, which is a hint and changes nothing.
         #[allow(unsafe_code)]
         unsafe {
-            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(std::ptr::from_ref(x).cast());
+            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(place.cast());
         }
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
 }
 
 /// Adds one outer product to the accumulators.

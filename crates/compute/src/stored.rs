@@ -7,6 +7,7 @@
 use crate::{
     BLOCK, Linear, Write, linear,
     matmul::{Matrix, MatrixMut, NARROW},
+    tiles,
 };
 use std::ops::Range;
 
@@ -108,10 +109,9 @@ pub fn linear_stored(shape: Linear, weight: StoredRows<'_>, used: usize, x: &[f3
     {
         return linear(shape, values, x, y, write);
     }
-    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     if positions > NARROW {
         let (x, y) = (Matrix { data: x, stride: positions }, MatrixMut { data: &mut *y, stride: positions });
-        if crate::tiles::linear_stored((outputs, inputs, positions), weight, x, y, write) {
+        if tiles::linear_stored((outputs, inputs, positions), weight, x, y, write) {
             return;
         }
     }
@@ -127,9 +127,14 @@ pub fn linear_stored(shape: Linear, weight: StoredRows<'_>, used: usize, x: &[f3
     }
 }
 
+/// Whether threads that have many columns better share these than the rows of weights with so many inputs: where products
+/// run on a tile unit, each share of rows would have to split x anew.
+pub fn shares_columns(inputs: usize) -> bool {
+    tiles::serves(inputs)
+}
+
 /// [`linear_stored`] for some columns of x, of which there are many: `y = W x`, the rows of y being those columns alone.
-/// False, with nothing done, where it is no faster than to share rows between threads: on CPUs without a tile unit, or
-/// with few inputs.
+/// False, with nothing done, where [`shares_columns`] is.
 pub fn linear_stored_columns(
     shape: Linear,
     weight: StoredRows<'_>,
@@ -139,13 +144,8 @@ pub fn linear_stored_columns(
 ) -> bool {
     let Linear { outputs, inputs, positions } = shape;
     debug_assert_eq!(weight.bytes.len(), weight.format.bytes(outputs * inputs));
-    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    {
-        let x = Matrix { data: &x[columns.start..], stride: positions };
-        return crate::tiles::linear_stored((outputs, inputs, columns.len()), weight, x, y, Write::Set);
-    }
-    #[allow(unreachable_code, reason = "elsewhere there is no tile unit")]
-    false
+    let x = Matrix { data: &x[columns.start..], stride: positions };
+    tiles::linear_stored((outputs, inputs, columns.len()), weight, x, y, Write::Set)
 }
 
 /// Each row against each of few columns.

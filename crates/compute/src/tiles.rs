@@ -21,6 +21,7 @@ use crate::{
 use pulp::{Simd, WithSimd};
 use std::{cell::Cell, ops::Range};
 
+#[cfg_attr(not(all(target_arch = "x86_64", target_os = "linux")), path = "tiles/no_unit.rs")]
 mod unit;
 
 use unit::{Unit, available};
@@ -53,8 +54,8 @@ const CACHED: usize = 1 << 20;
 /// Products that contract fewer numbers are not computed here.
 const LEAST: usize = 64;
 
-/// Whether a product that contracts `k` numbers is computed here. Nothing else decides, so that an element of the result
-/// is the same in any company.
+/// Whether a product that contracts `k` numbers may be computed here. Gradients need no more, so that their elements are
+/// the same in any company; a product of few columns is better done elsewhere, which the caller knows.
 #[inline(always)]
 pub(crate) fn suits<S: Simd>(k: usize) -> bool {
     S::F32_LANES == BLOCK && k >= LEAST && available()
@@ -116,6 +117,19 @@ pub(crate) fn linear_stored(
         c: y,
         write,
     }))
+}
+
+/// Whether [`linear_stored`] suits products that contract so many numbers.
+pub(crate) fn serves(inputs: usize) -> bool {
+    struct Serves(usize);
+    impl WithSimd for Serves {
+        type Output = bool;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> bool {
+            suits::<S>(self.0)
+        }
+    }
+    pulp::Arch::new().dispatch(Serves(inputs))
 }
 
 struct LinearStored<'a, C>(Product<'a, C>);

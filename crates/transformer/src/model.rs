@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use saltus_checkpoint::Checkpoint;
 use saltus_compute::{
     Format, Linear, StoredRows, Write, add_bias, expand, layer_norm, linear_stored, linear_stored_columns, rms_norm,
-    stored_row,
+    shares_columns, stored_row,
 };
 use std::{
     ops::Range,
@@ -336,12 +336,12 @@ const ROWS: usize = 576;
 /// Shares the columns between the threads, if they are many enough and it pays; whether it did.
 fn by_columns(maps: &mut [(&Affine, &mut [f32])], columns: usize, x: &[f32]) -> bool {
     let threads = rayon::current_num_threads();
-    if columns < COLUMNS * threads {
+    let inputs = x.len() / columns;
+    if columns < COLUMNS * threads || !shares_columns(inputs) {
         return false;
     }
     // A few shares for each thread, so that none waits long for the last; whole tiles.
     let width = columns.div_ceil(3 * threads).max(COLUMNS).next_multiple_of(32);
-    let inputs = x.len() / columns;
     let mut shares = Vec::new();
     for (map, y) in maps.iter_mut() {
         let mut y = y.chunks_exact_mut(columns);
