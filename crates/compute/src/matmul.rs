@@ -34,8 +34,9 @@ pub enum Write {
     Add,
 }
 
-/// With at most so many columns the vector units are faster than the tile unit, for which W would have to be split.
-pub(crate) const NARROW: usize = 64;
+/// With at most so many columns the vector units are faster than the tile unit, for which W would have to be split. The
+/// last bits of a column may depend on whether there are more than these, and on nothing else about its neighbours.
+pub const NARROW: usize = 64;
 
 vectorized! {
     /// `y = W x` or `y += W x`: weight `[outputs, inputs]`, x `[inputs, positions]`, y `[outputs, positions]`.

@@ -94,7 +94,7 @@ impl pulp::WithSimd for Expand<'_> {
 const TILE: usize = 48 * 1024;
 
 /// At most so many columns are multiplied as single vectors; more fill the registers of [`linear`].
-pub const FEW: usize = 4;
+const FEW: usize = 4;
 
 /// [`linear`] with stored weights, of which only the first `used` columns of x and y matter: `y = W x` or `y += W x`.
 /// `weight` holds `shape.outputs` rows of `shape.inputs` numbers.
@@ -182,7 +182,7 @@ pub fn stored_row(rows: StoredRows<'_>, inputs: usize, row: usize, to: &mut [f32
     expand(rows.format, &rows.bytes[row * size..][..size], to);
 }
 
-const _: () = assert!(FEW < BLOCK);
+const _: () = assert!(FEW < BLOCK && FEW <= NARROW);
 
 #[cfg(test)]
 mod tests;

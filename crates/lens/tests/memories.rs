@@ -321,6 +321,21 @@ proptest! {
     }
 }
 
+/// Products of few columns run elsewhere than those of many, where contractions are long enough for a tile unit.
+#[test]
+fn triggers_of_a_wide_model_have_the_same_bits_however_many_are_read_together() {
+    let model = random(Config { context: 16, ..plain(64, 2, 20) });
+    let corpus = corpus(
+        "abcdefgh\nhgfedcba\nacegbdfh\nabab\ncdcdcd\nefghefgh\naabbccdd\nhhggffee\nabcabc\nfedfed\ngaga\nhahaha",
+    );
+    let whole = triggers(&model, &corpus, 3);
+    for columns in [1, 20, 70] {
+        let mut parts = Triggers::new(&model, &[0, 1], 3).unwrap();
+        parts.read(&model, &corpus, corpus.sentences(), columns).unwrap();
+        assert_eq!(parts, whole, "{columns} columns");
+    }
+}
+
 /// `to_bytes` of what a look has so far, and back.
 fn saved(partial: &Partial) -> Partial {
     serde_json::from_slice(&serde_json::to_vec(partial).unwrap()).unwrap()

@@ -4,11 +4,11 @@
 use saltus_random::Key;
 use saltus_transformer::{Architecture, Cache, Chunk, Config, Model, NoTaps, Weights};
 
-fn config(kv_heads: usize) -> Config {
+fn config(kv_heads: usize, width: usize) -> Config {
     Config {
         vocabulary: 50,
         context: 200,
-        width: 32,
+        width,
         layers: 2,
         heads: 4,
         kv_heads,
@@ -40,12 +40,13 @@ fn logits(model: &Model, threads: usize) -> Vec<u32> {
 
 #[test]
 fn threads_change_no_bit() {
-    for kv_heads in [1, 2, 4] {
-        let model = Model::from(Weights::init(&config(kv_heads), Key::new(3)));
+    // The wider model's products run on a tile unit, if there is one: few threads share columns, more share rows.
+    for (kv_heads, width) in [(1, 32), (2, 32), (4, 32), (4, 64)] {
+        let model = Model::from(Weights::init(&config(kv_heads, width), Key::new(3)));
         let alone = logits(&model, 1);
         assert!(alone.iter().all(|bits| f32::from_bits(*bits).is_finite()));
         for threads in [2, 3, 8] {
-            assert_eq!(logits(&model, threads), alone, "{kv_heads} key heads, {threads} threads");
+            assert_eq!(logits(&model, threads), alone, "width {width}, {kv_heads} key heads, {threads} threads");
         }
     }
 }

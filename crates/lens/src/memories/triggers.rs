@@ -3,7 +3,7 @@
 use super::Corpus;
 use crate::{Error, read};
 use rayon::prelude::*;
-use saltus_compute::FEW;
+use saltus_compute::NARROW;
 use saltus_lm::TokenId;
 use saltus_transformer::{Activations, Model, Site, Taps};
 use serde::{Deserialize, Serialize};
@@ -153,10 +153,10 @@ impl Triggers {
 /// Reads sequences in one pass; those that come after them in the pass are to be ignored.
 pub(crate) fn read_pass(model: &Model, sequences: &[&[TokenId]], taps: &mut dyn Taps) -> Result<(), Error> {
     let mut texts: Vec<(&[TokenId], usize)> = sequences.iter().map(|tokens| (*tokens, tokens.len())).collect();
-    // Few columns are multiplied in another order, to other last bits: there are always more.
+    // Few columns may be multiplied in another order, to other last bits: there are always more.
     let columns: usize = texts.iter().map(|(tokens, _)| tokens.len()).sum();
-    if let (1..=FEW, Some(first)) = (columns, texts.first().copied()) {
-        texts.extend(std::iter::repeat_n(first, FEW));
+    if let (1..=NARROW, Some(first)) = (columns, texts.first().copied()) {
+        texts.extend(std::iter::repeat_n(first, NARROW / first.0.len().max(1)));
     }
     read(model, &texts, taps).map(drop)
 }
