@@ -81,11 +81,13 @@ def main():
     parser.add_argument("--shape", choices=SHAPES, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--precision", choices=("highest", "high", "medium"), default="highest")
     arguments = parser.parse_args()
 
     torch.manual_seed(0)
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
+    torch.set_float32_matmul_precision(arguments.precision)
     *shape, batch = SHAPES[arguments.shape]
     _, _, _, context, vocabulary, _ = shape
     model = Decoder(*shape)

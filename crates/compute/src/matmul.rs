@@ -5,11 +5,14 @@
 //! Each element of a result is one chain of fused multiply-adds in the order of the contracted index, or sums of the tile
 //! unit in a fixed order, so that it does not depend on what else is computed in the same call; but for which of the two
 //! it is, which the number of columns decides.
+//!
+//! The linear map and its gradients are those of training: on a tile unit, 16 bits of each factor count, of which the loss
+//! and its gradient depend in the fifth digit. What is measured goes through [`crate::linear_stored`], exact to f32.
 
 use crate::{
     BLOCK,
     real::{Real, V, vectorized},
-    tiles,
+    tiles::{self, EXACT, TRAINING},
     transpose::transpose,
 };
 use pulp::{Simd, WithSimd};
@@ -39,15 +42,16 @@ pub enum Write {
 pub const NARROW: usize = 64;
 
 vectorized! {
-    /// `y = W x` or `y += W x`: weight `[outputs, inputs]`, x `[inputs, positions]`, y `[outputs, positions]`.
+    /// In training, `y = W x` or `y += W x`: weight `[outputs, inputs]`, x `[inputs, positions]`, y `[outputs, positions]`.
     pub fn linear<T>(simd, shape: Linear, weight: &'a [T], x: &'a [T], y: &'a mut [T], write: Write) {
-        let Linear { outputs, inputs, positions } = shape;
-        let size = Size { m: outputs, k: inputs, n: positions };
-        let (a, b) = (Matrix { data: weight, stride: inputs }, Matrix { data: x, stride: positions });
-        let mut c = MatrixMut { data: y, stride: positions };
-        if positions <= NARROW || !on_tiles(simd, size, (a, false), (b, false), &mut c, write) {
-            product::<S, T, false>(simd, size, a, b, c, write);
-        }
+        forward::<S, T, TRAINING>(simd, shape, weight, x, y, write);
+    }
+}
+
+vectorized! {
+    /// [`linear`], as exact as f32 is.
+    pub(crate) fn linear_exact<T>(simd, shape: Linear, weight: &'a [T], x: &'a [T], y: &'a mut [T], write: Write) {
+        forward::<S, T, EXACT>(simd, shape, weight, x, y, write);
     }
 }
 
@@ -58,7 +62,7 @@ vectorized! {
         let size = Size { m: inputs, k: outputs, n: positions };
         let (a, b) = (Matrix { data: weight, stride: inputs }, Matrix { data: dy, stride: positions });
         let mut c = MatrixMut { data: dx, stride: positions };
-        if !on_tiles(simd, size, (a, true), (b, false), &mut c, write) {
+        if !on_tiles::<S, T, TRAINING>(simd, size, (a, true), (b, false), &mut c, write) {
             product::<S, T, true>(simd, size, a, b, c, write);
         }
     }
@@ -71,7 +75,7 @@ vectorized! {
         let size = Size { m: outputs, k: positions, n: inputs };
         let (a, b) = (Matrix { data: dy, stride: positions }, Matrix { data: x, stride: positions });
         let mut c = MatrixMut { data: dweight, stride: inputs };
-        if on_tiles(simd, size, (a, false), (b, true), &mut c, Write::Add) {
+        if on_tiles::<S, T, TRAINING>(simd, size, (a, false), (b, true), &mut c, Write::Add) {
             return;
         }
         // Turning x costs what a tenth of the outputs cost; sums over lanes cost what 90 positions cost. The last columns
@@ -85,6 +89,24 @@ vectorized! {
             let c = MatrixMut { data: &mut c.data[turned..], stride: inputs };
             simd.vectorize(RowDots { size: Size { n: inputs - turned, ..size }, a, b, c });
         }
+    }
+}
+
+#[inline(always)]
+fn forward<S: Simd, T: Real, const PARTS: usize>(
+    simd: S,
+    shape: Linear,
+    weight: &[T],
+    x: &[T],
+    y: &mut [T],
+    write: Write,
+) {
+    let Linear { outputs, inputs, positions } = shape;
+    let size = Size { m: outputs, k: inputs, n: positions };
+    let (a, b) = (Matrix { data: weight, stride: inputs }, Matrix { data: x, stride: positions });
+    let mut c = MatrixMut { data: y, stride: positions };
+    if positions <= NARROW || !on_tiles::<S, T, PARTS>(simd, size, (a, false), (b, false), &mut c, write) {
+        product::<S, T, false>(simd, size, a, b, c, write);
     }
 }
 
@@ -112,7 +134,7 @@ pub(crate) struct MatrixMut<'a, T> {
 /// Computes the product on the tile unit, if there is one and the numbers are f32. Each factor comes with whether it is
 /// stored the other way round.
 #[inline(always)]
-fn on_tiles<S: Simd, T: Real>(
+fn on_tiles<S: Simd, T: Real, const PARTS: usize>(
     simd: S,
     size: Size,
     a: (Matrix<'_, T>, bool),
@@ -125,7 +147,7 @@ fn on_tiles<S: Simd, T: Real>(
         && let Ok(data) = pulp::bytemuck::try_cast_slice_mut(c.data)
     {
         let c = MatrixMut { data, stride: c.stride };
-        simd.vectorize(tiles::Product { size, a, b, c, write });
+        simd.vectorize(tiles::Product::<_, PARTS> { size, a, b, c, write });
         return true;
     }
     false
@@ -459,7 +481,8 @@ mod tests {
         y
     }
 
-    /// f64 against the plain loops, and f32 against f64; `y` starts at one to see that it is kept or not.
+    /// f64 against the plain loops, and f32 against f64, where the error of a product of two numbers in [-1, 1] may be 1e-6;
+    /// `y` starts at one to see that it is kept or not.
     fn check(shape: Linear) {
         let Linear { outputs, inputs, positions } = shape;
         let (w, x, dy) =
@@ -471,7 +494,7 @@ mod tests {
         linear(shape, &w, &x, &mut y, Write::Set);
         assert_close(&y, &expected, 1e-12);
         linear(shape, &single(&w), &single(&x), &mut y32, Write::Set);
-        assert_close(&double(&y32), &expected, 1e-4);
+        assert_close(&double(&y32), &expected, 1e-6 * inputs as f64);
         linear(shape, &w, &x, &mut y, Write::Add);
         assert_close(&y, &expected.iter().map(|v| 2.0 * v).collect::<Vec<_>>(), 1e-12);
 
@@ -484,8 +507,8 @@ mod tests {
         let (mut dx32, mut dw32) = (vec![0.0f32; x.len()], vec![0.0f32; w.len()]);
         linear_backward_input(shape, &single(&w), &single(&dy), &mut dx32, Write::Set);
         linear_backward_weight(shape, &single(&dy), &single(&x), &mut dw32);
-        assert_close(&double(&dx32), &dx, 1e-4);
-        assert_close(&double(&dw32), &dw, 1e-4);
+        assert_close(&double(&dx32), &dx, 1e-6 * outputs as f64);
+        assert_close(&double(&dw32), &dw, 1e-6 * positions as f64);
     }
 
     proptest! {

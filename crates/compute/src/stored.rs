@@ -5,8 +5,8 @@
 //! one row with common scales.
 
 use crate::{
-    BLOCK, Linear, Write, linear,
-    matmul::{Matrix, MatrixMut, NARROW},
+    BLOCK, Linear, Write,
+    matmul::{Matrix, MatrixMut, NARROW, linear_exact},
     tiles,
 };
 use std::ops::Range;
@@ -96,7 +96,7 @@ const TILE: usize = 48 * 1024;
 /// At most so many columns are multiplied as single vectors; more fill the registers of [`linear`].
 const FEW: usize = 4;
 
-/// [`linear`] with stored weights, of which only the first `used` columns of x and y matter: `y = W x` or `y += W x`.
+/// The linear map with stored weights, as exact as f32 is, of which only the first `used` columns of x and y matter: `y = W x` or `y += W x`.
 /// `weight` holds `shape.outputs` rows of `shape.inputs` numbers.
 pub fn linear_stored(shape: Linear, weight: StoredRows<'_>, used: usize, x: &[f32], y: &mut [f32], write: Write) {
     let Linear { outputs, inputs, positions } = shape;
@@ -107,7 +107,7 @@ pub fn linear_stored(shape: Linear, weight: StoredRows<'_>, used: usize, x: &[f3
     if weight.format == Format::F32
         && let Ok(values) = pulp::bytemuck::try_cast_slice(weight.bytes)
     {
-        return linear(shape, values, x, y, write);
+        return linear_exact(shape, values, x, y, write);
     }
     if positions > NARROW {
         let (x, y) = (Matrix { data: x, stride: positions }, MatrixMut { data: &mut *y, stride: positions });
@@ -123,7 +123,7 @@ pub fn linear_stored(shape: Linear, weight: StoredRows<'_>, used: usize, x: &[f3
         let outputs = y.len() / positions;
         let tile = &mut tile[..outputs * inputs];
         expand(weight.format, bytes, tile);
-        linear(Linear { outputs, ..shape }, tile, x, y, write);
+        linear_exact(Linear { outputs, ..shape }, tile, x, y, write);
     }
 }
 

@@ -5,7 +5,11 @@
 //! long as its last bits are no subnormal bf16. Of the nine products of two such sums, six (x1 y1, x1 y2, x2 y1, x1 y3,
 //! x2 y2, x3 y1) are added up in f32; what is left out is below 2^-24 of |x y| (Henry, Tang & Heinecke, arXiv
 //! 1904.06376, section II). A factor stored as BF16 is one part, and three products are enough. The tests compare the
-//! error with that of a chain of fused multiply-adds.
+//! error with that of a chain of fused multiply-adds. Everything that is measured is computed so.
+//!
+//! **Training** takes two parts, 16 bits of each factor, and three products (x1 y1, x1 y2, x2 y1), in half the time: the
+//! error of a product is below 3 * 2^-16 of |x y|, of either sign alike, and sums are f32 as ever. PyTorch calls this
+//! precision "high"; TF32, in which most models of today are trained, has 11 bits.
 //!
 //! **Range.** The unit takes subnormal bf16 for 0: of a number below 2^-110 the last bits are lost, and one below 2^-126
 //! is 0. A number above 3.39e38, which bf16 rounds to infinity, makes what it enters not finite. What is not finite in
@@ -32,8 +36,11 @@ use unit::{Unit, available};
 #[repr(align(64))]
 struct Tile([[u32; BLOCK]; BLOCK]);
 
-/// Parts of a float.
-const PARTS: usize = 3;
+/// Parts of each factor of [`Product`] where the result is to be as exact as one of f32.
+pub(crate) const EXACT: usize = 3;
+
+/// Parts of each factor in training.
+pub(crate) const TRAINING: usize = 2;
 
 /// What one step of the unit contracts: pairs of numbers.
 const STEP: usize = 2 * BLOCK;
@@ -41,9 +48,9 @@ const STEP: usize = 2 * BLOCK;
 /// Rows, and columns, of the result that are computed together: two tiles.
 const SIDE: usize = 2 * BLOCK;
 
-/// A part of the result.
+/// A part of the result that ends within [`SIDE`] rows or columns, or whose rows lie anywhere.
 #[repr(align(64))]
-struct Square([[f32; SIDE]; SIDE]);
+struct Square([f32; SIDE * SIDE]);
 
 /// At most so much of the contracted index is done at once; whole blocks of every [`Format`].
 const DEPTH: usize = 512;
@@ -76,12 +83,28 @@ pub(crate) enum Factor<'a> {
 pub(crate) trait Rows {
     /// Some columns of row `i`.
     fn row(&mut self, i: usize, columns: Range<usize>) -> &mut [f32];
+
+    /// The element in column `j` of row `i`, if there is one.
+    fn get(&self, i: usize, j: usize) -> Option<&f32>;
+
+    /// All rows from column `j` of row `i` on, as far apart as it says.
+    fn rows(&mut self, i: usize, j: usize) -> Option<(&mut [f32], usize)>;
 }
 
 impl Rows for MatrixMut<'_, f32> {
     #[inline(always)]
     fn row(&mut self, i: usize, columns: Range<usize>) -> &mut [f32] {
         &mut self.data[i * self.stride..][columns]
+    }
+
+    #[inline(always)]
+    fn get(&self, i: usize, j: usize) -> Option<&f32> {
+        self.data.get(i * self.stride + j)
+    }
+
+    #[inline(always)]
+    fn rows(&mut self, i: usize, j: usize) -> Option<(&mut [f32], usize)> {
+        Some((&mut self.data[i * self.stride + j..], self.stride))
     }
 }
 
@@ -90,10 +113,20 @@ impl Rows for &mut [&mut [f32]] {
     fn row(&mut self, i: usize, columns: Range<usize>) -> &mut [f32] {
         &mut self[i][columns]
     }
+
+    #[inline(always)]
+    fn get(&self, i: usize, j: usize) -> Option<&f32> {
+        self[i].get(j)
+    }
+
+    #[inline(always)]
+    fn rows(&mut self, _: usize, _: usize) -> Option<(&mut [f32], usize)> {
+        None
+    }
 }
 
-/// `c = a b` or `c += a b`.
-pub(crate) struct Product<'a, C> {
+/// `c = a b` or `c += a b`, each float counting as the sum of `PARTS` bf16.
+pub(crate) struct Product<'a, C, const PARTS: usize> {
     pub(crate) size: Size,
     pub(crate) a: Factor<'a>,
     pub(crate) b: Factor<'a>,
@@ -132,7 +165,7 @@ pub(crate) fn serves(inputs: usize) -> bool {
     pulp::Arch::new().dispatch(Serves(inputs))
 }
 
-struct LinearStored<'a, C>(Product<'a, C>);
+struct LinearStored<'a, C>(Product<'a, C, EXACT>);
 
 impl<C: Rows> WithSimd for LinearStored<'_, C> {
     type Output = bool;
@@ -172,7 +205,7 @@ impl Depth {
     }
 }
 
-impl<C: Rows> WithSimd for Product<'_, C> {
+impl<C: Rows, const PARTS: usize> WithSimd for Product<'_, C, PARTS> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
@@ -191,7 +224,7 @@ impl<C: Rows> WithSimd for Product<'_, C> {
                 grow(&mut scratch.right, width.div_ceil(SIDE) * panel);
                 for (number, to) in scratch.right.chunks_exact_mut(panel).enumerate().take(width.div_ceil(SIDE)) {
                     let side = Side { factor: self.b, left: false, at: j + number * SIDE, limits: (n, k) };
-                    side.parts(simd, depth, to);
+                    side.parts::<S, PARTS>(simd, depth, to);
                 }
                 let write = if first > 0 { Write::Add } else { self.write };
                 for i in (0..m).step_by(SIDE) {
@@ -221,7 +254,7 @@ fn grow(tiles: &mut Vec<Tile>, count: usize) {
     }
 }
 
-impl<C: Rows> Product<'_, C> {
+impl<C: Rows, const PARTS: usize> Product<'_, C, PARTS> {
     #[inline(always)]
     fn rows<S: Simd>(&mut self, simd: S, unit: &Unit, of: Place, scratch: &mut Scratch) {
         let Size { m, k, .. } = self.size;
@@ -243,44 +276,36 @@ impl<C: Rows> Product<'_, C> {
                 }
                 let factor = Factor::Plain(Matrix { data: rows, stride });
                 let side = Side { factor, left: true, at: 0, limits: (count, stride) };
-                side.parts(simd, Depth { first: 0, count: stride }, left);
+                side.parts::<S, PARTS>(simd, Depth { first: 0, count: stride }, left);
             }
-            Factor::Plain(matrix) if count == SIDE => long_rows(simd, matrix, of.i, of.depth, left),
-            factor => Side { factor, left: true, at: of.i, limits: (m, k) }.parts(simd, of.depth, left),
+            Factor::Plain(matrix) if count == SIDE => long_rows::<S, PARTS>(simd, matrix, of.i, of.depth, left),
+            factor => Side { factor, left: true, at: of.i, limits: (m, k) }.parts::<S, PARTS>(simd, of.depth, left),
         }
-        let mut square = Square([[0.0; SIDE]; SIDE]);
+        let mut square = Square([0.0; SIDE * SIDE]);
         for (j, right) in (0..of.width).step_by(SIDE).zip(right.chunks_exact(steps * 2 * PARTS)) {
-            unit.multiply(left, right, &mut square);
             let columns = of.j + j..of.j + of.width.min(j + SIDE);
-            for (i, row) in square.0.iter().enumerate().take(count) {
-                put(simd, row, self.c.row(of.i + i, columns.clone()), of.write);
+            // The next square's lines arrive during the products of this one.
+            let next = if j + SIDE < of.width { (of.i, of.j + j + SIDE) } else { (of.i + SIDE, of.j) };
+            for row in next.0..m.min(next.0 + SIDE) {
+                unit.expect(self.c.get(row, next.1));
+                unit.expect(self.c.get(row, next.1 + BLOCK));
+            }
+            if (count, columns.len()) == (SIDE, SIDE)
+                && let Some(to) = self.c.rows(of.i, columns.start)
+            {
+                unit.multiply(PARTS, (left, right), to, of.write);
+                continue;
+            }
+            for (i, row) in square.0.chunks_exact_mut(SIDE).enumerate().take(count) {
+                let from = self.c.row(of.i + i, columns.clone());
+                row[..from.len()].copy_from_slice(from);
+            }
+            unit.multiply(PARTS, (left, right), (&mut square.0, SIDE), of.write);
+            for (i, row) in square.0.chunks_exact(SIDE).enumerate().take(count) {
+                let to = self.c.row(of.i + i, columns.clone());
+                to.copy_from_slice(&row[..to.len()]);
             }
         }
-    }
-}
-
-/// Writes or adds the beginning of a row of a square, as long as `to` is.
-#[inline(always)]
-fn put<S: Simd>(simd: S, row: &[f32; SIDE], to: &mut [f32], write: Write) {
-    if let Some(to) = to.first_chunk_mut::<SIDE>() {
-        put_row(simd, row, to, write);
-    } else {
-        // A row that ends within the square goes through a whole one.
-        let mut whole = [0.0; SIDE];
-        whole[..to.len()].copy_from_slice(to);
-        put_row(simd, row, &mut whole, write);
-        to.copy_from_slice(&whole[..to.len()]);
-    }
-}
-
-#[inline(always)]
-fn put_row<S: Simd>(simd: S, row: &[f32; SIDE], to: &mut [f32; SIDE], write: Write) {
-    if write == Write::Set {
-        *to = *row;
-        return;
-    }
-    for (to, from) in S::as_mut_simd_f32s(to).0.iter_mut().zip(S::as_simd_f32s(row).0) {
-        *to = simd.add_f32s(*to, *from);
     }
 }
 
@@ -297,7 +322,7 @@ struct Side<'a> {
 impl Side<'_> {
     /// The parts for each step: of 16 rows or columns, then of the other 16.
     #[inline(always)]
-    fn parts<S: Simd>(&self, simd: S, depth: Depth, to: &mut [Tile]) {
+    fn parts<S: Simd, const PARTS: usize>(&self, simd: S, depth: Depth, to: &mut [Tile]) {
         // The numbers of a tile's row lie side by side in memory, or those of its columns do.
         let (Factor::Plain(matrix) | Factor::Turned(matrix)) = self.factor else { return };
         let turned = matches!(self.factor, Factor::Turned(_));
@@ -359,49 +384,63 @@ fn block<'a, S: Simd>(
 
 /// The parts of [`SIDE`] rows from row `at` on, each row from its beginning to its end, as memory likes it.
 #[inline(always)]
-fn long_rows<S: Simd>(simd: S, matrix: Matrix<'_, f32>, at: usize, depth: Depth, to: &mut [Tile]) {
+fn long_rows<S: Simd, const PARTS: usize>(simd: S, matrix: Matrix<'_, f32>, at: usize, depth: Depth, to: &mut [Tile]) {
     for row in 0..SIDE {
         let from = &matrix.data[(at + row) * matrix.stride + depth.first..][..depth.count];
         let (whole, rest) = from.as_chunks::<STEP>();
         let mut last = [0.0; STEP];
         last[..rest.len()].copy_from_slice(rest);
         let last = (!rest.is_empty()).then_some(&last);
-        let tiles = to.as_chunks_mut::<{ 2 * PARTS }>().0.iter_mut();
+        let tiles = to.chunks_exact_mut(2 * PARTS);
         for (numbers, to) in whole.iter().chain(last).zip(tiles) {
             let (low, high) = numbers.split_at(BLOCK);
-            let [first, second, third] = &mut to.as_chunks_mut::<PARTS>().0[row / BLOCK];
-            let row = row % BLOCK;
-            split_row(simd, (low, high), [&mut first.0[row], &mut second.0[row], &mut third.0[row]]);
+            if let Some(to) = to.as_chunks_mut::<PARTS>().0.get_mut(row / BLOCK) {
+                split_row(simd, (low, high), to, row % BLOCK);
+            }
         }
     }
 }
 
-/// The three parts of two blocks, row by row, as pairs.
+/// The parts of two blocks, row by row, as pairs.
 #[inline(always)]
-fn split<S: Simd>(simd: S, low: (&[f32], usize), high: (&[f32], usize), to: &mut [Tile; PARTS]) {
-    let [first, second, third] = to;
-    let parts = first.0.iter_mut().zip(&mut second.0).zip(&mut third.0);
-    for (row, ((first, second), third)) in parts.enumerate() {
+fn split<S: Simd, const PARTS: usize>(
+    simd: S,
+    low: (&[f32], usize),
+    high: (&[f32], usize),
+    to: &mut [Tile; PARTS],
+) {
+    for row in 0..BLOCK {
         let low = &low.0[row * low.1..][..BLOCK];
         let high = &high.0[row * high.1..][..BLOCK];
-        split_row(simd, (low, high), [first, second, third]);
+        split_row(simd, (low, high), to, row);
     }
 }
 
-/// The three parts of [`BLOCK`] pairs.
+/// The parts of [`BLOCK`] pairs, as one row of each tile.
 #[inline(always)]
-fn split_row<S: Simd>(simd: S, (low, high): (&[f32], &[f32]), [first, second, third]: [&mut [u32; BLOCK]; PARTS]) {
-    let to = S::as_mut_simd_u32s(first).0.iter_mut().zip(S::as_mut_simd_u32s(second).0);
-    let to = to.zip(S::as_mut_simd_u32s(third).0);
-    for ((low, high), ((first, second), third)) in S::as_simd_f32s(low).0.iter().zip(S::as_simd_f32s(high).0).zip(to) {
-        let (low_first, low) = first_part(simd, *low);
-        let (high_first, high) = first_part(simd, *high);
-        *first = pair(simd, low_first, high_first);
-        let (low_second, low) = first_part(simd, low);
-        let (high_second, high) = first_part(simd, high);
-        *second = pair(simd, low_second, high_second);
-        // What is left has 8 bits; of a NaN the upper half is one.
-        *third = pair(simd, simd.transmute_u32s_f32s(low), simd.transmute_u32s_f32s(high));
+fn split_row<S: Simd, const PARTS: usize>(
+    simd: S,
+    (low, high): (&[f32], &[f32]),
+    to: &mut [Tile; PARTS],
+    row: usize,
+) {
+    let pairs = S::as_simd_f32s(low).0.iter().zip(S::as_simd_f32s(high).0);
+    for (lane, (low, high)) in pairs.enumerate() {
+        let (mut low, mut high) = (*low, *high);
+        for (part, to) in to.iter_mut().enumerate() {
+            let to = &mut S::as_mut_simd_u32s(&mut to.0[row]).0[lane];
+            if part + 1 < PARTS {
+                let first;
+                (first, low) = first_part(simd, low);
+                let (second, rest) = first_part(simd, high);
+                high = rest;
+                *to = pair(simd, first, second);
+            } else {
+                // What is left is cut off at 8 bits, which are all that is left of a third part; of a NaN the upper half
+                // is one.
+                *to = pair(simd, simd.transmute_u32s_f32s(low), simd.transmute_u32s_f32s(high));
+            }
+        }
     }
 }
 

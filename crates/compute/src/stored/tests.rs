@@ -85,7 +85,7 @@ fn products_are_those_of_the_expanded_weights() {
         let rows = StoredRows { format, bytes: &bytes };
         let x: Vec<f32> = numbers(2, shape.inputs * shape.positions).iter().map(|x| *x as f32).collect();
         let mut expect = vec![1.0; shape.outputs * shape.positions];
-        linear(shape, &values, &x, &mut expect, Write::Add);
+        linear_exact(shape, &values, &x, &mut expect, Write::Add);
         for used in [1, 3, FEW, FEW + 1, 20, shape.positions] {
             let mut y = vec![1.0; expect.len()];
             linear_stored(shape, rows, used, &x, &mut y, Write::Add);

@@ -1,6 +1,7 @@
 //! The tile unit where there is none: what `unit.rs` has, on other CPUs and systems.
 
-use super::{Square, Tile};
+use super::Tile;
+use crate::Write;
 
 /// There is none.
 pub(super) fn available() -> bool {
@@ -15,7 +16,11 @@ impl Unit {
         None
     }
 
-    pub(super) fn multiply(&self, _left: &[Tile], _right: &[Tile], _to: &mut Square) {
+    pub(super) fn expect(&self, _: Option<&f32>) {
+        match *self {}
+    }
+
+    pub(super) fn multiply(&self, _: usize, _: (&[Tile], &[Tile]), _: (&mut [f32], usize), _: Write) {
         match *self {}
     }
 }

@@ -3,12 +3,13 @@
 
 use crate::{
     Format, Linear, StoredRows, Write, check::numbers, expand, linear, linear_backward_input, linear_backward_weight,
-    linear_stored,
+    linear_stored, matmul::linear_exact, tiles::serves,
 };
 
-/// Which of the three products.
-#[derive(Clone, Copy, Debug)]
+/// Which product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    Exact,
     Forward,
     ByInput,
     ByWeight,
@@ -21,7 +22,7 @@ fn factors(kind: Kind, (m, k, n): (usize, usize, usize), left: &[f32], right: &[
         (0..columns).flat_map(|j| (0..rows).map(move |i| x[i * columns + j])).collect()
     };
     match kind {
-        Kind::Forward => [left.to_vec(), turn(right, n, k)],
+        Kind::Exact | Kind::Forward => [left.to_vec(), turn(right, n, k)],
         Kind::ByInput => [turn(left, m, k), turn(right, n, k)],
         Kind::ByWeight => [left.to_vec(), right.to_vec()],
     }
@@ -30,6 +31,9 @@ fn factors(kind: Kind, (m, k, n): (usize, usize, usize), left: &[f32], right: &[
 fn product(kind: Kind, (m, k, n): (usize, usize, usize), [left, right]: &[Vec<f32>; 2]) -> Vec<f32> {
     let mut to = vec![0.0; m * n];
     match kind {
+        Kind::Exact => {
+            linear_exact(Linear { outputs: m, inputs: k, positions: n }, left, right, &mut to, Write::Set);
+        }
         Kind::Forward => {
             linear(Linear { outputs: m, inputs: k, positions: n }, left, right, &mut to, Write::Set);
         }
@@ -41,65 +45,91 @@ fn product(kind: Kind, (m, k, n): (usize, usize, usize), [left, right]: &[Vec<f3
     to
 }
 
-/// Root mean square and largest error of the product and of chains of multiply-adds, each error as a part of the sum of
-/// the magnitudes that were added.
-fn errors(kind: Kind, (m, k, n): (usize, usize, usize), left: &[f32], right: &[f32]) -> [(f64, f64); 2] {
+/// Errors, each as a part of the sum of the magnitudes that were added.
+#[derive(Debug, Default)]
+struct Errors {
+    mean: f64,
+    root_mean_square: f64,
+    most: f64,
+}
+
+/// Errors of the product and of chains of multiply-adds.
+fn errors(kind: Kind, (m, k, n): (usize, usize, usize), left: &[f32], right: &[f32]) -> [Errors; 2] {
     let is = product(kind, (m, k, n), &factors(kind, (m, k, n), left, right));
-    let mut errors = [(0.0, 0.0f64); 2];
+    let mut errors = [Errors::default(), Errors::default()];
     for (number, is) in is.iter().enumerate() {
         let (a, b) = (&left[number / n * k..][..k], &right[number % n * k..][..k]);
         let pairs = || a.iter().zip(b);
         let exact: f64 = pairs().map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
         let size: f64 = pairs().map(|(a, b)| (f64::from(*a) * f64::from(*b)).abs()).sum();
         let chain = pairs().fold(0.0f32, |sum, (a, b)| a.mul_add(*b, sum));
-        for ((squares, most), value) in errors.iter_mut().zip([*is, chain]) {
-            let error = (f64::from(value) - exact).abs() / size;
-            *squares += error * error / (m * n) as f64;
-            *most = most.max(error);
+        for (errors, value) in errors.iter_mut().zip([*is, chain]) {
+            let error = (f64::from(value) - exact) / size;
+            errors.mean += error / (m * n) as f64;
+            errors.root_mean_square += error * error / (m * n) as f64;
+            errors.most = errors.most.max(error.abs());
         }
     }
-    errors.map(|(squares, most)| (squares.sqrt(), most))
+    errors.map(|errors| Errors { root_mean_square: errors.root_mean_square.sqrt(), ..errors })
 }
 
 /// Makes a number from two in [-1, 1].
 type Sort = fn(f64, f64) -> f64;
 
+/// Alike; all of one sign, where errors of one sign would add up; of exponents far apart; nearly cancelling.
+const SORTS: [(&str, Sort); 4] = [
+    ("alike", |x, _| x),
+    ("positive", |x, _| x.abs() + 0.5),
+    ("wide", |x, y| x * (40.0 * y).exp2()),
+    ("cancelling", |x, y| if y > 0.0 { 1.0 + x * 1e-3 } else { -1.0 + x * 1e-3 }),
+];
+
+fn sorted(sort: Sort, seed: u64, count: usize) -> Vec<f32> {
+    numbers(seed, count).iter().zip(numbers(seed + 9, count)).map(|(x, y)| sort(*x, y) as f32).collect()
+}
+
 #[test]
-fn products_are_as_exact_as_chains_of_multiply_adds() {
-    let single = |x: f64| x as f32;
-    // Alike; all of one sign, where errors of one sign would add up; of exponents far apart; nearly cancelling.
-    let sorts: [(&str, Sort); 4] = [
-        ("alike", |x, _| x),
-        ("positive", |x, _| x.abs() + 0.5),
-        ("wide", |x, y| x * (40.0 * y).exp2()),
-        ("cancelling", |x, y| if y > 0.0 { 1.0 + x * 1e-3 } else { -1.0 + x * 1e-3 }),
-    ];
-    for (name, sort) in sorts {
+fn exact_products_are_as_exact_as_chains_of_multiply_adds() {
+    for (name, sort) in SORTS {
+        for size in [(37, 64, 80), (64, 1100, 96), (33, 75, 112)] {
+            let (m, k, n) = size;
+            let [is, chain] = errors(Kind::Exact, size, &sorted(sort, 1, m * k), &sorted(sort, 2, n * k));
+            let holds = is.root_mean_square <= 2.0 * chain.root_mean_square && is.most <= 2.0 * chain.most;
+            assert!(holds, "{name} {size:?}: {is:?}, a chain {chain:?}");
+        }
+    }
+}
+
+/// What the documentation of the room says of them: 16 bits, and no bias.
+#[test]
+fn products_in_training_count_sixteen_bits_of_each_factor() {
+    for (name, sort) in SORTS {
         for (kind, size) in [
-            (Kind::Forward, (37, 64, 48)),
-            (Kind::Forward, (64, 1100, 32)),
+            (Kind::Forward, (37, 64, 80)),
+            (Kind::Forward, (64, 1100, 96)),
             (Kind::ByInput, (37, 75, 48)),
             (Kind::ByInput, (33, 576, 16)),
             (Kind::ByWeight, (21, 80, 33)),
             (Kind::ByWeight, (40, 256, 176)),
         ] {
             let (m, k, n) = size;
-            let random = |seed: u64, count: usize| -> Vec<f32> {
-                numbers(seed, count).iter().zip(numbers(seed + 9, count)).map(|(x, y)| single(sort(*x, y))).collect()
-            };
-            let [is, chain] = errors(kind, size, &random(1, m * k), &random(2, n * k));
-            let limits = (2.0 * chain.0, 2.0 * chain.1);
-            assert!(is.0 <= limits.0 && is.1 <= limits.1, "{name} {kind:?} {size:?}: {is:?}, a chain {chain:?}");
+            let [is, chain] = errors(kind, size, &sorted(sort, 1, m * k), &sorted(sort, 2, n * k));
+            let last_bit = if serves(k) { 0.5f64.powi(16) } else { 0.0 };
+            assert!(is.most <= 3.0 * last_bit + 2.0 * chain.most, "{name} {kind:?} {size:?}: {is:?}, {chain:?}");
+            let root = 0.5 * last_bit + 2.0 * chain.root_mean_square;
+            assert!(is.root_mean_square <= root, "{name} {kind:?} {size:?}: {is:?}, a chain {chain:?}");
+            let mean = last_bit / 16.0 + 2.0 * chain.mean.abs().max(chain.root_mean_square);
+            assert!(is.mean.abs() <= mean, "{name} {kind:?} {size:?}: {is:?}, a chain {chain:?}");
         }
     }
 }
 
 #[test]
 fn what_is_not_finite_is_not_hidden() {
-    let size = (33, 70, 32);
+    let size = (33, 70, 80);
     let (m, k, n) = size;
     let strange = [f32::NAN, -f32::NAN, f32::from_bits(0x7f80_0001), f32::from_bits(0x7fff_ffff), f32::INFINITY];
-    for (kind, k) in [(Kind::Forward, k), (Kind::ByInput, k), (Kind::ByWeight, 80)] {
+    for (kind, k) in [(Kind::Exact, k), (Kind::Forward, k), (Kind::ByInput, k), (Kind::ByWeight, 80)] {
         for strange in strange.into_iter().chain([f32::NEG_INFINITY]) {
             for on_left in [true, false] {
                 let (mut left, mut right) = (vec![1.5f32; m * k], vec![0.75f32; n * k]);
@@ -131,7 +161,7 @@ fn every_stored_format_equals_its_numbers() {
         assert!(weight.iter().all(|x| x.is_finite()), "{format:?}");
         let (mut is, mut should) =
             (vec![1.0; shape.outputs * shape.positions], vec![1.0; shape.outputs * shape.positions]);
-        linear(shape, &weight, &x, &mut should, Write::Add);
+        linear_exact(shape, &weight, &x, &mut should, Write::Add);
         linear_stored(shape, StoredRows { format, bytes: &bytes }, shape.positions, &x, &mut is, Write::Add);
         let size = should.iter().fold(0.0f32, |most, x| most.max(x.abs()));
         for (is, should) in is.iter().zip(&should) {

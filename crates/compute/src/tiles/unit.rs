@@ -1,7 +1,8 @@
 //! The tile unit itself: whether it is there, and its instructions. All unsafe code of this room but
 //! the hint of [`crate::matmul::prefetch`].
 
-use super::{BLOCK, PARTS, SIDE, Square, Tile};
+use super::{BLOCK, SIDE, Tile};
+use crate::Write;
 use std::{arch::asm, marker::PhantomData, sync::OnceLock};
 
 /// Whether this CPU has the unit and the system lets this process use it.
@@ -91,21 +92,51 @@ impl Unit {
         Some(Unit { thread: PhantomData })
     }
 
-    /// The product of [`SIDE`] rows and [`SIDE`] columns. `right` holds, for each step, two tiles in three parts each;
-    /// `left` the same, or two tiles in one part each.
+    /// Asks for the cache line of a number that will be written, if there is such a number.
+    #[inline(always)]
+    pub(super) fn expect(&self, number: Option<&f32>) {
+        if let Some(number) = number {
+            // SAFETY: a hint that changes nothing, known to every CPU that has the unit.
+            #[allow(unsafe_code)]
+            unsafe {
+                asm!("prefetchw [{}]", in(reg) number, options(readonly, nostack, preserves_flags));
+            }
+        }
+    }
+
+    /// The product of [`SIDE`] rows and [`SIDE`] columns, written to or added to as many rows of `to`, `stride` apart.
+    /// `right` holds, for each step, two tiles in `parts` parts each; `left` the same, or two tiles in one part each.
     ///
     /// # Panics
     /// When the lengths disagree.
-    pub(super) fn multiply(&self, left: &[Tile], right: &[Tile], to: &mut Square) {
-        let steps = right.len() / (2 * PARTS);
-        assert!(steps > 0 && right.len() == steps * 2 * PARTS, "whole steps");
-        if left.len() == right.len() {
-            six_products(self, steps, left, right, to);
-        } else {
-            assert_eq!(left.len(), 2 * steps, "as many steps on both sides");
-            three_products(self, steps, left, right, to);
+    pub(super) fn multiply(
+        &self,
+        parts: usize,
+        (left, right): (&[Tile], &[Tile]),
+        (to, stride): (&mut [f32], usize),
+        write: Write,
+    ) {
+        let steps = right.len() / (2 * parts);
+        assert!(steps > 0 && right.len() == steps * 2 * parts, "whole steps");
+        assert!(stride >= SIDE && to.len() >= (SIDE - 1) * stride + SIDE, "room for the result");
+        let of = Of { steps, left, right, to, stride, write };
+        match (left.len() / (2 * steps), parts) {
+            (2, 2) => two_parts(self, of),
+            (3, 3) => three_parts(self, of),
+            (1, 3) => one_by_three_parts(self, of),
+            (left, right) => panic!("no product of {left} and {right} parts"),
         }
     }
+}
+
+/// What [`Unit::multiply`] was asked, with as many steps as both factors have.
+struct Of<'a> {
+    steps: usize,
+    left: &'a [Tile],
+    right: &'a [Tile],
+    to: &'a mut [f32],
+    stride: usize,
+    write: Write,
 }
 
 impl Drop for Unit {
@@ -141,15 +172,23 @@ macro_rules! multiply {
 /// A function that does the steps given by its lines; `$left` and `$right` are the bytes of a step of each factor.
 macro_rules! products {
     ($name:ident, $left:literal, $right:literal, $($line:expr),* $(,)?) => {
-        /// `left` and `right` hold `steps` steps; the unit is configured.
-        fn $name(_: &Unit, steps: usize, left: &[Tile], right: &[Tile], to: &mut Square) {
+        /// The unit is configured, and [`Unit::multiply`] has checked the room for the result.
+        fn $name(_: &Unit, Of { steps, left, right, to, stride, write }: Of<'_>) {
             assert!(size_of_val(left) >= steps * $left && size_of_val(right) >= steps * $right);
             // SAFETY: a `Unit` means that the tiles are configured. The loop reads `steps` steps of each factor, which
-            // are as long as was just checked, and writes the four tiles, which are the square. No tile holds anything
-            // that is needed before or after.
+            // are as long as was just checked, and reads and writes the four tiles of a square of the result, for which
+            // there is room. No tile holds anything that is needed before or after.
             #[allow(unsafe_code)]
             unsafe {
                 asm!(
+                    "test {add}, {add}",
+                    "jz 3f",
+                    "tileloadd tmm0, [{to} + {stride}]",
+                    "tileloadd tmm1, [{to} + {stride} + 64]",
+                    "tileloadd tmm2, [{lower} + {stride}]",
+                    "tileloadd tmm3, [{lower} + {stride} + 64]",
+                    "jmp 2f",
+                    "3:",
                     "tilezero tmm0",
                     "tilezero tmm1",
                     "tilezero tmm2",
@@ -160,16 +199,18 @@ macro_rules! products {
                     concat!("add {right}, ", $right),
                     "dec {steps}",
                     "jnz 2b",
-                    "tilestored [{to} + {side}], tmm0",
-                    "tilestored [{to} + {side} + 64], tmm1",
-                    "tilestored [{to} + {side} + 2048], tmm2",
-                    "tilestored [{to} + {side} + 2112], tmm3",
+                    "tilestored [{to} + {stride}], tmm0",
+                    "tilestored [{to} + {stride} + 64], tmm1",
+                    "tilestored [{lower} + {stride}], tmm2",
+                    "tilestored [{lower} + {stride} + 64], tmm3",
                     left = inout(reg) left.as_ptr() => _,
                     right = inout(reg) right.as_ptr() => _,
                     steps = inout(reg) steps => _,
-                    to = in(reg) to,
+                    add = in(reg) u64::from(write == Write::Add),
+                    to = in(reg) to.as_mut_ptr(),
+                    lower = in(reg) to.as_mut_ptr().wrapping_add(BLOCK * stride),
                     row = in(reg) 64u64,
-                    side = in(reg) 4 * SIDE,
+                    stride = in(reg) size_of::<f32>() * stride,
                     out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                     out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                     options(nostack),
@@ -179,9 +220,23 @@ macro_rules! products {
     };
 }
 
+// Parts 2 and 1, 1 and 1, 1 and 2.
+products!(
+    two_parts,
+    4096,
+    4096,
+    load!(left 1024 3072),
+    load!(right 0 2048),
+    multiply!(),
+    load!(left 0 2048),
+    multiply!(),
+    load!(right 1024 3072),
+    multiply!(),
+);
+
 // Parts 1 and 3, 1 and 2, 2 and 2, 2 and 1, 1 and 1, 3 and 1: each load serves as many products as it can.
 products!(
-    six_products,
+    three_parts,
     6144,
     6144,
     load!(left 0 3072),
@@ -201,7 +256,7 @@ products!(
 
 // Parts 1 and 3, 1 and 2, 1 and 1.
 products!(
-    three_products,
+    one_by_three_parts,
     2048,
     6144,
     load!(left 0 1024),
