@@ -15,7 +15,7 @@ from transformers import AutoConfig, EuroBertForMaskedLM, LlamaForCausalLM
 from transformers.utils import logging
 
 LOGPROB = 1e-4  # largest absolute difference, nats
-GRADIENT = 1e-5  # relative L2 of each tensor
+GRADIENT = {24: 1e-5, 16: 4e-5}  # relative L2 of each tensor, by the bits of each factor that count in products
 LOSS = 1e-5  # largest relative difference over ten steps
 TRAINED = 1e-4  # relative L2 of each tensor after ten steps
 
@@ -101,21 +101,22 @@ def largest(ours, theirs):
 
 def check(case):
     model, batch = open_model(case / "model"), read_batch(case / "batch.json")
+    gradient = GRADIENT[json.loads((case / "batch.json").read_text())["factor_bits"]]
     sparse = read_batch(case / "sparse.json")
     found = {
         "log-probabilities": (logprob_difference(case, model, batch), LOGPROB),
-        "sparse gradients": (gradient_difference(case / "sparse", model, sparse), GRADIENT),
+        "sparse gradients": (gradient_difference(case / "sparse", model, sparse), gradient),
     }
     if (case / "training.json").exists():
-        found |= check_training(case, model, batch)
+        found |= check_training(case, model, batch, gradient)
     for what, (difference, most) in found.items():
         print(f"{case.name:<14} {what:<18} {difference:9.1e}  (at most {most:.0e})")
     return [f"{case.name}: {what} {value:.2e}" for what, (value, most) in found.items() if not value <= most]
 
 
-def check_training(case, model, batch):
+def check_training(case, model, batch, gradient):
     training = json.loads((case / "training.json").read_text())
-    found = {"gradients": (gradient_difference(case / "gradient", model, batch), GRADIENT)}
+    found = {"gradients": (gradient_difference(case / "gradient", model, batch), gradient)}
     losses, norms = train(model, batch, training)
     found["losses"] = (largest(training["losses"], losses), LOSS)
     found["gradient norms"] = (largest(training["gradient_norms"], norms), LOSS)

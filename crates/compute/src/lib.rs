@@ -41,7 +41,7 @@ pub use attention::{
 pub use embedding::{embed, embed_backward, gather, scatter_add};
 pub use layer_norm::{LayerNormed, add_bias, layer_norm, layer_norm_backward};
 pub use loss::{Prediction, Readout, cross_entropy, divergence, readout, softmax};
-pub use matmul::{Linear, NARROW, Write, linear, linear_backward_input, linear_backward_weight};
+pub use matmul::{Linear, NARROW, Write, linear, linear_backward_input, linear_backward_weight, training_bits};
 pub use mlp::{swiglu, swiglu_backward};
 pub use norm::{Normed, rms_norm, rms_norm_again, rms_norm_backward};
 pub use optimizer::{AdamW, AdamWState, adamw};

@@ -37,6 +37,11 @@ pub enum Write {
     Add,
 }
 
+/// Bits of each factor that count in the products of training on this CPU: f32's 24, or 16 on a tile unit.
+pub fn training_bits() -> u32 {
+    if tiles::serves(tiles::LEAST) { 16 } else { 24 }
+}
+
 /// With at most so many columns the vector units are faster than the tile unit, for which W would have to be split. The
 /// last bits of a column may depend on whether there are more than these, and on nothing else about its neighbours.
 pub const NARROW: usize = 64;

@@ -59,7 +59,7 @@ const DEPTH: usize = 512;
 const CACHED: usize = 1 << 20;
 
 /// Products that contract fewer numbers are not computed here.
-const LEAST: usize = 64;
+pub(crate) const LEAST: usize = 64;
 
 /// Whether a product that contracts `k` numbers may be computed here. Gradients need no more, so that their elements are
 /// the same in any company; a product of few columns is better done elsewhere, which the caller knows.
@@ -403,12 +403,7 @@ fn long_rows<S: Simd, const PARTS: usize>(simd: S, matrix: Matrix<'_, f32>, at: 
 
 /// The parts of two blocks, row by row, as pairs.
 #[inline(always)]
-fn split<S: Simd, const PARTS: usize>(
-    simd: S,
-    low: (&[f32], usize),
-    high: (&[f32], usize),
-    to: &mut [Tile; PARTS],
-) {
+fn split<S: Simd, const PARTS: usize>(simd: S, low: (&[f32], usize), high: (&[f32], usize), to: &mut [Tile; PARTS]) {
     for row in 0..BLOCK {
         let low = &low.0[row * low.1..][..BLOCK];
         let high = &high.0[row * high.1..][..BLOCK];
@@ -418,12 +413,7 @@ fn split<S: Simd, const PARTS: usize>(
 
 /// The parts of [`BLOCK`] pairs, as one row of each tile.
 #[inline(always)]
-fn split_row<S: Simd, const PARTS: usize>(
-    simd: S,
-    (low, high): (&[f32], &[f32]),
-    to: &mut [Tile; PARTS],
-    row: usize,
-) {
+fn split_row<S: Simd, const PARTS: usize>(simd: S, (low, high): (&[f32], &[f32]), to: &mut [Tile; PARTS], row: usize) {
     let pairs = S::as_simd_f32s(low).0.iter().zip(S::as_simd_f32s(high).0);
     for (lane, (low, high)) in pairs.enumerate() {
         let (mut low, mut high) = (*low, *high);

@@ -54,7 +54,9 @@ fn name(a: &Ability) -> String {
 }
 
 fn emergent(findings: &Findings) -> Option<Headline> {
-    let found: Vec<&Ability> = main_abilities(findings, "emergent").collect();
+    // A jump that the metric alone has made is told as that.
+    let made = |a: &&Ability| a.artefact.as_ref().is_some_and(|artefact| artefact.ruling == "yes");
+    let found: Vec<&Ability> = main_abilities(findings, "emergent").filter(|a| !made(a)).collect();
     let tell = |a: &Ability| match &a.threshold {
         Some(t) => format!("{} ({})", name(a), range(t)),
         None => name(a),

@@ -5,12 +5,14 @@
 //! ```text
 //! FOLDER/<case>/model/{config.json, model.safetensors}   the model before training
 //!               gradient/{config.json, model.safetensors} gradient of the mean loss, saved as if it were a model
-//!               batch.json                               {"context", "tokens": [[..]], "targets": [[..]]; null: not scored}
+//!               batch.json                               {"context", "tokens": [[..]], "targets": [[..]]; null: not scored,
+//!                                                         "factor_bits": bits of each factor that count in products}
 //!               training.json                            {"losses": [10], "gradient_norms": [10], "learning_rates": [10],
 //!                                                         betas, eps, weight_decay, clip}
 //!               trained/{config.json, model.safetensors} the model after the ten steps on the same batch
 //! ```
 
+use saltus_compute::training_bits;
 use saltus_corpus::{Batch, IGNORE};
 use saltus_train::{Optimiser, Rung, Trainer, learning_rate};
 use saltus_transformer::{Architecture, Config, Rows, Weights, Workspace, loss_and_gradient};
@@ -109,6 +111,7 @@ fn batch_json(batch: &Batch) -> serde_json::Value {
     let target = |&t: &u32| (t != IGNORE).then_some(t);
     serde_json::json!({
         "context": batch.context,
+        "factor_bits": training_bits(),
         "tokens": batch.tokens.chunks(batch.context).collect::<Vec<_>>(),
         "targets": batch.targets.chunks(batch.context).map(|r| r.iter().map(target).collect()).collect::<Vec<Vec<_>>>(),
     })
