@@ -93,10 +93,11 @@ impl pulp::WithSimd for Expand<'_> {
 /// Numbers expanded at a time: what stays in the L2 cache beside the activations.
 const TILE: usize = 48 * 1024;
 
-/// At most so many columns are multiplied as single vectors; more fill the registers of [`linear`].
+/// At most so many columns are multiplied as single vectors; more fill the registers of [`linear_exact`].
 const FEW: usize = 4;
 
-/// The linear map with stored weights, as exact as f32 is, of which only the first `used` columns of x and y matter: `y = W x` or `y += W x`.
+/// The linear map with stored weights, as exact as f32 is, of which only the first `used` columns of x and y matter:
+/// `y = W x` or `y += W x`.
 /// `weight` holds `shape.outputs` rows of `shape.inputs` numbers.
 pub fn linear_stored(shape: Linear, weight: StoredRows<'_>, used: usize, x: &[f32], y: &mut [f32], write: Write) {
     let Linear { outputs, inputs, positions } = shape;

@@ -50,7 +50,7 @@ const SIDE: usize = 2 * BLOCK;
 
 /// A part of the result that ends within [`SIDE`] rows or columns, or whose rows lie anywhere.
 #[repr(align(64))]
-struct Square([f32; SIDE * SIDE]);
+struct Square([[f32; SIDE]; SIDE]);
 
 /// At most so much of the contracted index is done at once; whole blocks of every [`Format`].
 const DEPTH: usize = 512;
@@ -281,7 +281,7 @@ impl<C: Rows, const PARTS: usize> Product<'_, C, PARTS> {
             Factor::Plain(matrix) if count == SIDE => long_rows::<S, PARTS>(simd, matrix, of.i, of.depth, left),
             factor => Side { factor, left: true, at: of.i, limits: (m, k) }.parts::<S, PARTS>(simd, of.depth, left),
         }
-        let mut square = Square([0.0; SIDE * SIDE]);
+        let mut square = Square([[0.0; SIDE]; SIDE]);
         for (j, right) in (0..of.width).step_by(SIDE).zip(right.chunks_exact(steps * 2 * PARTS)) {
             let columns = of.j + j..of.j + of.width.min(j + SIDE);
             // The next square's lines arrive during the products of this one.
@@ -296,14 +296,19 @@ impl<C: Rows, const PARTS: usize> Product<'_, C, PARTS> {
                 unit.multiply(PARTS, (left, right), to, of.write);
                 continue;
             }
-            for (i, row) in square.0.chunks_exact_mut(SIDE).enumerate().take(count) {
-                let from = self.c.row(of.i + i, columns.clone());
-                row[..from.len()].copy_from_slice(from);
+            if of.write == Write::Add {
+                for (i, row) in square.0.iter_mut().enumerate().take(count) {
+                    let from = self.c.row(of.i + i, columns.clone());
+                    row[..from.len()].copy_from_slice(from);
+                }
             }
-            unit.multiply(PARTS, (left, right), (&mut square.0, SIDE), of.write);
-            for (i, row) in square.0.chunks_exact(SIDE).enumerate().take(count) {
+            unit.multiply(PARTS, (left, right), (square.0.as_flattened_mut(), SIDE), of.write);
+            for (i, row) in square.0.iter().enumerate().take(count) {
                 let to = self.c.row(of.i + i, columns.clone());
-                to.copy_from_slice(&row[..to.len()]);
+                match to.first_chunk_mut() {
+                    Some(to) => *to = *row,
+                    None => to.copy_from_slice(&row[..to.len()]),
+                }
             }
         }
     }
@@ -420,11 +425,10 @@ fn split_row<S: Simd, const PARTS: usize>(simd: S, (low, high): (&[f32], &[f32])
         for (part, to) in to.iter_mut().enumerate() {
             let to = &mut S::as_mut_simd_u32s(&mut to.0[row]).0[lane];
             if part + 1 < PARTS {
-                let first;
-                (first, low) = first_part(simd, low);
-                let (second, rest) = first_part(simd, high);
-                high = rest;
-                *to = pair(simd, first, second);
+                let (low_part, low_rest) = first_part(simd, low);
+                let (high_part, high_rest) = first_part(simd, high);
+                *to = pair(simd, low_part, high_part);
+                (low, high) = (low_rest, high_rest);
             } else {
                 // What is left is cut off at 8 bits, which are all that is left of a third part; of a NaN the upper half
                 // is one.
