@@ -1,4 +1,5 @@
-"""Training speed of PyTorch eager on one shape: prints {"tokens_per_s", "steps", "threads", "torch"} as JSON.
+"""Training speed of PyTorch eager on one shape: prints {"tokens_per_s", "steps", "threads", "torch", "precision"}
+as JSON.
 
 The decoder is written the way PyTorch users write it for speed in eager mode: fused projections, fused attention,
 fused AdamW, no synchronisation inside a step. f32, on the CPU, its matrix products in the precision asked for. Nothing

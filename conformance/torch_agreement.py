@@ -42,7 +42,7 @@ def mean_loss(model, batch):
 def read_batch(path):
     batch = json.loads(path.read_text())
     targets = [[-100 if target is None else target for target in row] for row in batch["targets"]]
-    return {"tokens": torch.tensor(batch["tokens"]), "targets": torch.tensor(targets)}
+    return batch | {"tokens": torch.tensor(batch["tokens"]), "targets": torch.tensor(targets)}
 
 
 def logprob_difference(case, model, batch):
@@ -101,22 +101,21 @@ def largest(ours, theirs):
 
 def check(case):
     model, batch = open_model(case / "model"), read_batch(case / "batch.json")
-    gradient = GRADIENT[json.loads((case / "batch.json").read_text())["factor_bits"]]
     sparse = read_batch(case / "sparse.json")
     found = {
         "log-probabilities": (logprob_difference(case, model, batch), LOGPROB),
-        "sparse gradients": (gradient_difference(case / "sparse", model, sparse), gradient),
+        "sparse gradients": (gradient_difference(case / "sparse", model, sparse), GRADIENT[batch["factor_bits"]]),
     }
     if (case / "training.json").exists():
-        found |= check_training(case, model, batch, gradient)
+        found |= check_training(case, model, batch)
     for what, (difference, most) in found.items():
         print(f"{case.name:<14} {what:<18} {difference:9.1e}  (at most {most:.0e})")
     return [f"{case.name}: {what} {value:.2e}" for what, (value, most) in found.items() if not value <= most]
 
 
-def check_training(case, model, batch, gradient):
+def check_training(case, model, batch):
     training = json.loads((case / "training.json").read_text())
-    found = {"gradients": (gradient_difference(case / "gradient", model, batch), gradient)}
+    found = {"gradients": (gradient_difference(case / "gradient", model, batch), GRADIENT[batch["factor_bits"]])}
     losses, norms = train(model, batch, training)
     found["losses"] = (largest(training["losses"], losses), LOSS)
     found["gradient norms"] = (largest(training["gradient_norms"], norms), LOSS)

@@ -53,10 +53,14 @@ fn name(a: &Ability) -> String {
     label(&a.family, &a.task, &a.style, a.shots)
 }
 
+/// Whether it was ruled that the metric made the jump: `yes`, `in part` or `no`.
+fn is_ruled(a: &Ability, ruling: &str) -> bool {
+    a.artefact.as_ref().is_some_and(|artefact| artefact.ruling == ruling)
+}
+
 fn emergent(findings: &Findings) -> Option<Headline> {
     // A jump that the metric alone has made is told as that.
-    let made = |a: &&Ability| a.artefact.as_ref().is_some_and(|artefact| artefact.ruling == "yes");
-    let found: Vec<&Ability> = main_abilities(findings, "emergent").filter(|a| !made(a)).collect();
+    let found: Vec<&Ability> = main_abilities(findings, "emergent").filter(|a| !is_ruled(a, "yes")).collect();
     let tell = |a: &Ability| match &a.threshold {
         Some(t) => format!("{} ({})", name(a), range(t)),
         None => name(a),
@@ -73,8 +77,7 @@ fn emergent(findings: &Findings) -> Option<Headline> {
 /// One headline for each ruling: the evidence of each ability is on its card.
 fn made_by_metric(findings: &Findings) -> Vec<Headline> {
     let of = |ruling: &str, how: &str| {
-        let ruled = findings.abilities.iter().filter(|a| a.artefact.as_ref().is_some_and(|r| r.ruling == ruling));
-        let ruled: Vec<&Ability> = ruled.collect();
+        let ruled: Vec<&Ability> = findings.abilities.iter().filter(|a| is_ruled(a, ruling)).collect();
         let names: Vec<String> = ruled.iter().map(|a| name(a)).collect();
         let text = format!(
             "Exact match jumps {how} because of the metric: {}. There each token's accuracy to the power of the answer's \
