@@ -5,7 +5,8 @@
 
 use pulp::{Arch, Simd, WithSimd};
 use saltus_compute::{
-    Format, Linear, StoredRows, Write, as_bytes, linear, linear_backward_input, linear_backward_weight, linear_stored,
+    Columns, Format, Linear, StoredRows, Write, as_bytes, linear, linear_backward_input, linear_backward_weight,
+    linear_stored,
 };
 use std::{hint::black_box, time::Instant};
 
@@ -48,7 +49,8 @@ fn main() {
         let forward = best(flops, || linear(shape, &weight, &x, &mut y, Write::Set));
         let input = best(flops, || linear_backward_input(shape, &weight, &dy, &mut dx, Write::Set));
         let by_weight = best(flops, || linear_backward_weight(shape, &dy, &x, &mut dw));
-        let bf16 = best(flops, || linear_stored(shape, stored, positions, &x, &mut y, Write::Set));
+        let columns = Columns { values: &x, parts: None, used: positions };
+        let bf16 = best(flops, || linear_stored(shape, stored, columns, &mut y, Write::Set));
         println!(
             "{name:<18}{outputs:>8}{inputs:>7}{positions:>7}{forward:>9.0}{input:>9.0}{by_weight:>9.0}{bf16:>9.0}"
         );

@@ -153,7 +153,7 @@ fn on_tiles<S: Simd, T: Real, const PARTS: usize>(
         && let Ok(data) = pulp::bytemuck::try_cast_slice_mut(c.data)
     {
         let c = MatrixMut { data, stride: c.stride };
-        simd.vectorize(tiles::Product::<_, PARTS> { size, a, b, c, write });
+        simd.vectorize(tiles::Product::<PARTS> { size, a, b, c, write });
         return true;
     }
     false

@@ -6,10 +6,9 @@
 
 use crate::{
     BLOCK, Linear, Write,
-    matmul::{Matrix, MatrixMut, NARROW, linear_exact},
-    tiles,
+    matmul::{NARROW, linear_exact},
+    tiles::{self, Parts},
 };
-use std::ops::Range;
 
 mod blocks;
 mod dots;
@@ -96,25 +95,33 @@ const TILE: usize = 48 * 1024;
 /// At most so many columns are multiplied as single vectors; more fill the registers of [`linear_exact`].
 const FEW: usize = 4;
 
-/// The linear map with stored weights, as exact as f32 is, of which only the first `used` columns of x and y matter:
-/// `y = W x` or `y += W x`.
+/// Activations that stored weights multiply.
+#[derive(Clone, Copy)]
+pub struct Columns<'a> {
+    /// `[inputs, positions]`.
+    pub values: &'a [f32],
+    /// Their parts, if they were made before; products make their own otherwise, to the same bits.
+    pub parts: Option<&'a Parts>,
+    /// Only so many of the first columns matter.
+    pub used: usize,
+}
+
+/// The linear map with stored weights, as exact as f32 is: `y = W x` or `y += W x`, in the columns that matter.
 /// `weight` holds `shape.outputs` rows of `shape.inputs` numbers.
-pub fn linear_stored(shape: Linear, weight: StoredRows<'_>, used: usize, x: &[f32], y: &mut [f32], write: Write) {
+pub fn linear_stored(shape: Linear, weight: StoredRows<'_>, columns: Columns<'_>, y: &mut [f32], write: Write) {
     let Linear { outputs, inputs, positions } = shape;
+    let Columns { values: x, parts, used } = columns;
     debug_assert_eq!(weight.bytes.len(), weight.format.bytes(outputs * inputs));
     if used <= FEW {
         return few(shape, weight, used, x, y, write);
+    }
+    if positions > NARROW && tiles::linear_stored(shape, weight, (x, parts), y, write) {
+        return;
     }
     if weight.format == Format::F32
         && let Ok(values) = pulp::bytemuck::try_cast_slice(weight.bytes)
     {
         return linear_exact(shape, values, x, y, write);
-    }
-    if positions > NARROW {
-        let (x, y) = (Matrix { data: x, stride: positions }, MatrixMut { data: &mut *y, stride: positions });
-        if tiles::linear_stored((outputs, inputs, positions), weight, x, y, write) {
-            return;
-        }
     }
     // Whole groups of rows, as the product's register tiles want them.
     let rows = (TILE / inputs).max(1).next_multiple_of(12).min(outputs);
@@ -126,27 +133,6 @@ pub fn linear_stored(shape: Linear, weight: StoredRows<'_>, used: usize, x: &[f3
         expand(weight.format, bytes, tile);
         linear_exact(Linear { outputs, ..shape }, tile, x, y, write);
     }
-}
-
-/// Whether threads that have many columns better share these than the rows of weights with so many inputs: where products
-/// run on a tile unit, each share of rows would have to split x anew.
-pub fn shares_columns(inputs: usize) -> bool {
-    tiles::serves(inputs)
-}
-
-/// [`linear_stored`] for some columns of x, of which there are many: `y = W x`, the rows of y being those columns alone.
-/// False, with nothing done, where [`shares_columns`] is.
-pub fn linear_stored_columns(
-    shape: Linear,
-    weight: StoredRows<'_>,
-    x: &[f32],
-    columns: Range<usize>,
-    y: &mut [&mut [f32]],
-) -> bool {
-    let Linear { outputs, inputs, positions } = shape;
-    debug_assert_eq!(weight.bytes.len(), weight.format.bytes(outputs * inputs));
-    let x = Matrix { data: &x[columns.start..], stride: positions };
-    tiles::linear_stored((outputs, inputs, columns.len()), weight, x, y, Write::Set)
 }
 
 /// Each row against each of few columns.

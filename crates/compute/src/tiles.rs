@@ -18,7 +18,7 @@
 //! **Bits.** An element of the result depends on its row and its column alone.
 
 use crate::{
-    BLOCK, Format, StoredRows, Write, expand,
+    BLOCK, Format, Linear, StoredRows, Write, expand,
     matmul::{Matrix, MatrixMut, Size},
     transpose::tile_f32,
 };
@@ -28,6 +28,9 @@ use std::{cell::Cell, ops::Range};
 #[cfg_attr(not(all(target_arch = "x86_64", target_os = "linux")), path = "tiles/no_unit.rs")]
 mod unit;
 
+mod parts;
+
+pub use parts::{Parts, PartsShare};
 use unit::{Unit, available};
 
 /// 16 rows of 16 pairs of bf16; the two of a pair lie [`BLOCK`] apart in the contracted index, the earlier in the lower
@@ -48,14 +51,17 @@ const STEP: usize = 2 * BLOCK;
 /// Rows, and columns, of the result that are computed together: two tiles.
 const SIDE: usize = 2 * BLOCK;
 
-/// A part of the result that ends within [`SIDE`] rows or columns, or whose rows lie anywhere.
+/// A part of the result that ends within [`SIDE`] rows or columns.
 #[repr(align(64))]
 struct Square([[f32; SIDE]; SIDE]);
 
 /// At most so much of the contracted index is done at once; whole blocks of every [`Format`].
 const DEPTH: usize = 512;
 
-/// Bytes of the right factor's parts that are made at once, and stay in the L2 cache.
+/// The same where the right factor's parts were made before: no result is written twice for a model of usual width.
+const READY_DEPTH: usize = 2048;
+
+/// Bytes of one factor's parts that are made at once, and stay in the L2 cache.
 const CACHED: usize = 1 << 20;
 
 /// Products that contract fewer numbers are not computed here.
@@ -77,77 +83,34 @@ pub(crate) enum Factor<'a> {
     Turned(Matrix<'a, f32>),
     /// On the left: rows as they lie in a file.
     Stored(StoredRows<'a>),
-}
-
-/// The rows of a result.
-pub(crate) trait Rows {
-    /// Some columns of row `i`.
-    fn row(&mut self, i: usize, columns: Range<usize>) -> &mut [f32];
-
-    /// The element in column `j` of row `i`, if there is one.
-    fn get(&self, i: usize, j: usize) -> Option<&f32>;
-
-    /// All rows from column `j` of row `i` on, as far apart as it says.
-    fn rows(&mut self, i: usize, j: usize) -> Option<(&mut [f32], usize)>;
-}
-
-impl Rows for MatrixMut<'_, f32> {
-    #[inline(always)]
-    fn row(&mut self, i: usize, columns: Range<usize>) -> &mut [f32] {
-        &mut self.data[i * self.stride..][columns]
-    }
-
-    #[inline(always)]
-    fn get(&self, i: usize, j: usize) -> Option<&f32> {
-        self.data.get(i * self.stride + j)
-    }
-
-    #[inline(always)]
-    fn rows(&mut self, i: usize, j: usize) -> Option<(&mut [f32], usize)> {
-        Some((&mut self.data[i * self.stride + j..], self.stride))
-    }
-}
-
-impl Rows for &mut [&mut [f32]] {
-    #[inline(always)]
-    fn row(&mut self, i: usize, columns: Range<usize>) -> &mut [f32] {
-        &mut self[i][columns]
-    }
-
-    #[inline(always)]
-    fn get(&self, i: usize, j: usize) -> Option<&f32> {
-        self[i].get(j)
-    }
-
-    #[inline(always)]
-    fn rows(&mut self, _: usize, _: usize) -> Option<(&mut [f32], usize)> {
-        None
-    }
+    /// Its parts, made before.
+    Ready(&'a Parts),
 }
 
 /// `c = a b` or `c += a b`, each float counting as the sum of `PARTS` bf16.
-pub(crate) struct Product<'a, C, const PARTS: usize> {
+pub(crate) struct Product<'a, const PARTS: usize> {
     pub(crate) size: Size,
     pub(crate) a: Factor<'a>,
     pub(crate) b: Factor<'a>,
-    pub(crate) c: C,
+    pub(crate) c: MatrixMut<'a, f32>,
     pub(crate) write: Write,
 }
 
-/// [`crate::linear_stored`] here, x being the columns from `first` on and y as many as its rows have; whether it suits.
+/// [`crate::linear_stored`] here, x being ready or not; whether it suits.
 pub(crate) fn linear_stored(
-    (outputs, inputs, columns): (usize, usize, usize),
+    Linear { outputs, inputs, positions }: Linear,
     weight: StoredRows<'_>,
-    x: Matrix<'_, f32>,
-    y: impl Rows,
+    (x, parts): (&[f32], Option<&Parts>),
+    y: &mut [f32],
     write: Write,
 ) -> bool {
-    let size = Size { m: outputs, k: inputs, n: columns };
+    let numbers = pulp::bytemuck::try_cast_slice(weight.bytes).ok().filter(|_| weight.format == Format::F32);
+    let plain = |data| Factor::Plain(Matrix { data, stride: inputs });
     pulp::Arch::new().dispatch(LinearStored(Product {
-        size,
-        a: Factor::Stored(weight),
-        b: Factor::Plain(x),
-        c: y,
+        size: Size { m: outputs, k: inputs, n: positions },
+        a: numbers.map_or(Factor::Stored(weight), plain),
+        b: parts.map_or(Factor::Plain(Matrix { data: x, stride: positions }), Factor::Ready),
+        c: MatrixMut { data: y, stride: positions },
         write,
     }))
 }
@@ -165,9 +128,9 @@ pub(crate) fn serves(inputs: usize) -> bool {
     pulp::Arch::new().dispatch(Serves(inputs))
 }
 
-struct LinearStored<'a, C>(Product<'a, C, EXACT>);
+struct LinearStored<'a>(Product<'a, EXACT>);
 
-impl<C: Rows> WithSimd for LinearStored<'_, C> {
+impl WithSimd for LinearStored<'_> {
     type Output = bool;
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> bool {
@@ -182,9 +145,10 @@ impl<C: Rows> WithSimd for LinearStored<'_, C> {
 /// What a thread keeps for its next product.
 #[derive(Default)]
 struct Scratch {
-    /// The parts of [`SIDE`] rows of the left factor: for each step those of the first 16 rows, then of the others.
+    /// The parts of rows of the left factor, [`SIDE`] after [`SIDE`]: for each step those of the first 16 rows, then of
+    /// the others.
     left: Vec<Tile>,
-    /// The parts of the columns of the right factor, [`SIDE`] after [`SIDE`] columns.
+    /// The parts of columns of the right factor, likewise.
     right: Vec<Tile>,
     /// Stored rows, expanded.
     rows: Vec<f32>,
@@ -200,35 +164,37 @@ struct Depth {
 }
 
 impl Depth {
-    fn steps(self) -> usize {
-        self.count.div_ceil(STEP)
+    /// Tiles of [`SIDE`] rows or columns in so many parts.
+    fn tiles(self, parts: usize) -> usize {
+        self.count.div_ceil(STEP) * 2 * parts
     }
 }
 
-impl<C: Rows, const PARTS: usize> WithSimd for Product<'_, C, PARTS> {
+impl<const PARTS: usize> WithSimd for Product<'_, PARTS> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let Size { m, k, n } = self.size;
         let Some(unit) = Unit::begin() else { return };
         let mut scratch = SCRATCH.take().unwrap_or_default();
+        let ready = matches!(self.b, Factor::Ready(_));
         // Even parts of whole steps and blocks.
         let whole = if let Factor::Stored(stored) = self.a { stored.format.block().0.max(STEP) } else { STEP };
-        let most = k.div_ceil(k.div_ceil(DEPTH)).next_multiple_of(whole);
-        let columns = (CACHED / (2 * PARTS * most) / SIDE * SIDE).max(SIDE);
+        let deepest = if ready { READY_DEPTH } else { DEPTH };
+        let most = k.div_ceil(k.div_ceil(deepest)).next_multiple_of(whole);
+        let cached = (CACHED / (2 * PARTS * most) / SIDE * SIDE).max(SIDE);
+        // Of a right factor whose parts were made before, each column is read for many rows.
+        let (rows, columns) = if ready { (cached, n) } else { (SIDE, cached) };
         for j in (0..n).step_by(columns) {
             let width = columns.min(n - j);
             for first in (0..k).step_by(most) {
                 let depth = Depth { first, count: most.min(k - first) };
-                let panel = depth.steps() * 2 * PARTS;
-                grow(&mut scratch.right, width.div_ceil(SIDE) * panel);
-                for (number, to) in scratch.right.chunks_exact_mut(panel).enumerate().take(width.div_ceil(SIDE)) {
-                    let side = Side { factor: self.b, left: false, at: j + number * SIDE, limits: (n, k) };
-                    side.parts::<S, PARTS>(simd, depth, to);
+                if !ready {
+                    self.right::<S>(simd, depth, j..j + width, &mut scratch.right);
                 }
                 let write = if first > 0 { Write::Add } else { self.write };
-                for i in (0..m).step_by(SIDE) {
-                    let of = Place { i, j, width, depth, write };
+                for i in (0..m).step_by(rows) {
+                    let of = Place { i, height: rows.min(m - i), j, width, depth, write };
                     self.rows(simd, &unit, of, &mut scratch);
                 }
             }
@@ -237,10 +203,11 @@ impl<C: Rows, const PARTS: usize> WithSimd for Product<'_, C, PARTS> {
     }
 }
 
-/// [`SIDE`] rows of the result, in the columns whose right factor is ready.
+/// Some rows of the result, in the columns whose right factor is ready.
 #[derive(Clone, Copy)]
 struct Place {
     i: usize,
+    height: usize,
     j: usize,
     width: usize,
     depth: Depth,
@@ -254,62 +221,98 @@ fn grow(tiles: &mut Vec<Tile>, count: usize) {
     }
 }
 
-impl<C: Rows, const PARTS: usize> Product<'_, C, PARTS> {
+impl<const PARTS: usize> Product<'_, PARTS> {
+    /// The parts of some columns of the right factor.
     #[inline(always)]
-    fn rows<S: Simd>(&mut self, simd: S, unit: &Unit, of: Place, scratch: &mut Scratch) {
+    fn right<S: Simd>(&self, simd: S, depth: Depth, columns: Range<usize>, to: &mut Vec<Tile>) {
+        let (panel, count) = (depth.tiles(PARTS), columns.len().div_ceil(SIDE));
+        grow(to, count * panel);
+        for (number, to) in to.chunks_exact_mut(panel).enumerate().take(count) {
+            let at = columns.start + number * SIDE;
+            let side = Side { factor: self.b, left: false, at, limits: (self.size.n, self.size.k) };
+            side.parts::<S, PARTS>(simd, depth, to);
+        }
+    }
+
+    /// The parts of [`SIDE`] rows of the left factor from row `i` on.
+    #[inline(always)]
+    fn left<S: Simd>(&self, simd: S, i: usize, depth: Depth, rows: &mut Vec<f32>, to: &mut [Tile]) {
         let Size { m, k, .. } = self.size;
-        let Scratch { left, right, rows } = scratch;
-        let steps = of.depth.steps();
-        let one = matches!(self.a, Factor::Stored(StoredRows { format: Format::BF16, .. }));
-        let parts = if one { 1 } else { PARTS };
-        grow(left, steps * 2 * parts);
-        let left = &mut left[..steps * 2 * parts];
-        let count = SIDE.min(m - of.i);
+        let count = SIDE.min(m - i);
         match self.a {
-            Factor::Stored(stored) if one => halves(stored, k, (of.i, count), of.depth, left),
+            Factor::Stored(stored) if stored.format == Format::BF16 => halves(stored, k, (i, count), depth, to),
             Factor::Stored(stored) => {
-                let stride = of.depth.count;
+                let stride = depth.count;
                 rows.resize(rows.len().max(SIDE * stride), 0.0);
                 for (row, to) in rows.chunks_exact_mut(stride).take(count).enumerate() {
-                    let from = stored.format.bytes((of.i + row) * k + of.depth.first);
+                    let from = stored.format.bytes((i + row) * k + depth.first);
                     expand(stored.format, &stored.bytes[from..][..stored.format.bytes(stride)], to);
                 }
-                let factor = Factor::Plain(Matrix { data: rows, stride });
-                let side = Side { factor, left: true, at: 0, limits: (count, stride) };
-                side.parts::<S, PARTS>(simd, Depth { first: 0, count: stride }, left);
+                let depth = Depth { first: 0, ..depth };
+                long_rows::<S, PARTS>(simd, Matrix { data: rows, stride }, (0, count), depth, to);
             }
-            Factor::Plain(matrix) if count == SIDE => long_rows::<S, PARTS>(simd, matrix, of.i, of.depth, left),
-            factor => Side { factor, left: true, at: of.i, limits: (m, k) }.parts::<S, PARTS>(simd, of.depth, left),
+            Factor::Plain(matrix) => long_rows::<S, PARTS>(simd, matrix, (i, count), depth, to),
+            factor => Side { factor, left: true, at: i, limits: (m, k) }.parts::<S, PARTS>(simd, depth, to),
+        }
+    }
+
+    #[inline(always)]
+    fn rows<S: Simd>(&mut self, simd: S, unit: &Unit, of: Place, scratch: &mut Scratch) {
+        let Scratch { left: made, right: made_right, rows } = scratch;
+        let one = matches!(self.a, Factor::Stored(StoredRows { format: Format::BF16, .. }));
+        let (panel, left_panel) = (of.depth.tiles(PARTS), of.depth.tiles(if one { 1 } else { PARTS }));
+        if !matches!(self.a, Factor::Ready(_)) {
+            let count = of.height.div_ceil(SIDE);
+            grow(made, count * left_panel);
+            for (number, to) in made.chunks_exact_mut(left_panel).enumerate().take(count) {
+                self.left(simd, of.i + number * SIDE, of.depth, rows, to);
+            }
+        }
+        let (a, b) = (self.a, self.b);
+        for j in (0..of.width).step_by(SIDE) {
+            let right = match b {
+                Factor::Ready(parts) => parts.panel((of.j + j) / SIDE, of.depth),
+                _ => &made_right[j / SIDE * panel..][..panel],
+            };
+            for i in (0..of.height).step_by(SIDE) {
+                let left = match a {
+                    Factor::Ready(parts) => parts.panel((of.i + i) / SIDE, of.depth),
+                    _ => &made[i / SIDE * left_panel..][..left_panel],
+                };
+                // The next square's lines arrive during the products of this one.
+                let next = match (i + SIDE < of.height, j + SIDE < of.width) {
+                    (true, _) => (of.i + i + SIDE, of.j + j),
+                    (_, true) => (of.i, of.j + j + SIDE),
+                    _ => (of.i + of.height, of.j),
+                };
+                for row in next.0..self.size.m.min(next.0 + SIDE) {
+                    let at = row * self.c.stride + next.1;
+                    unit.expect(self.c.data.get(at));
+                    unit.expect(self.c.data.get(at + BLOCK));
+                }
+                self.square(unit, (left, right), (of.i + i, of.j + j), of.write);
+            }
+        }
+    }
+
+    /// The square at row `i` and column `j` of the result, or what there is of it.
+    #[inline(always)]
+    fn square(&mut self, unit: &Unit, factors: (&[Tile], &[Tile]), (i, j): (usize, usize), write: Write) {
+        let (count, width) = (SIDE.min(self.size.m - i), SIDE.min(self.size.n - j));
+        let stride = self.c.stride;
+        let to = &mut self.c.data[i * stride + j..];
+        if (count, width) == (SIDE, SIDE) {
+            return unit.multiply(PARTS, factors, (to, stride), write);
         }
         let mut square = Square([[0.0; SIDE]; SIDE]);
-        for (j, right) in (0..of.width).step_by(SIDE).zip(right.chunks_exact(steps * 2 * PARTS)) {
-            let columns = of.j + j..of.j + of.width.min(j + SIDE);
-            // The next square's lines arrive during the products of this one.
-            let next = if j + SIDE < of.width { (of.i, of.j + j + SIDE) } else { (of.i + SIDE, of.j) };
-            for row in next.0..m.min(next.0 + SIDE) {
-                unit.expect(self.c.get(row, next.1));
-                unit.expect(self.c.get(row, next.1 + BLOCK));
+        if write == Write::Add {
+            for (row, from) in square.0.iter_mut().zip(to.chunks(stride)).take(count) {
+                row[..width].copy_from_slice(&from[..width]);
             }
-            if (count, columns.len()) == (SIDE, SIDE)
-                && let Some(to) = self.c.rows(of.i, columns.start)
-            {
-                unit.multiply(PARTS, (left, right), to, of.write);
-                continue;
-            }
-            if of.write == Write::Add {
-                for (i, row) in square.0.iter_mut().enumerate().take(count) {
-                    let from = self.c.row(of.i + i, columns.clone());
-                    row[..from.len()].copy_from_slice(from);
-                }
-            }
-            unit.multiply(PARTS, (left, right), (square.0.as_flattened_mut(), SIDE), of.write);
-            for (i, row) in square.0.iter().enumerate().take(count) {
-                let to = self.c.row(of.i + i, columns.clone());
-                match to.first_chunk_mut() {
-                    Some(to) => *to = *row,
-                    None => to.copy_from_slice(&row[..to.len()]),
-                }
-            }
+        }
+        unit.multiply(PARTS, factors, (square.0.as_flattened_mut(), SIDE), write);
+        for (row, to) in square.0.iter().zip(to.chunks_mut(stride)).take(count) {
+            to[..width].copy_from_slice(&row[..width]);
         }
     }
 }
@@ -387,17 +390,24 @@ fn block<'a, S: Simd>(
     (scratch, BLOCK)
 }
 
-/// The parts of [`SIDE`] rows from row `at` on, each row from its beginning to its end, as memory likes it.
+/// The parts of `count` rows from row `at` on, at most [`SIDE`] (the others are 0), each row from its beginning to its end,
+/// as memory likes it.
 #[inline(always)]
-fn long_rows<S: Simd, const PARTS: usize>(simd: S, matrix: Matrix<'_, f32>, at: usize, depth: Depth, to: &mut [Tile]) {
+fn long_rows<S: Simd, const PARTS: usize>(
+    simd: S,
+    matrix: Matrix<'_, f32>,
+    (at, count): (usize, usize),
+    depth: Depth,
+    to: &mut [Tile],
+) {
     for row in 0..SIDE {
-        let from = &matrix.data[(at + row) * matrix.stride + depth.first..][..depth.count];
+        let from =
+            if row < count { &matrix.data[(at + row) * matrix.stride + depth.first..][..depth.count] } else { &[] };
         let (whole, rest) = from.as_chunks::<STEP>();
         let mut last = [0.0; STEP];
         last[..rest.len()].copy_from_slice(rest);
-        let last = (!rest.is_empty()).then_some(&last);
         let tiles = to.chunks_exact_mut(2 * PARTS);
-        for (numbers, to) in whole.iter().chain(last).zip(tiles) {
+        for (numbers, to) in whole.iter().chain(std::iter::repeat(&last)).zip(tiles) {
             let (low, high) = numbers.split_at(BLOCK);
             if let Some(to) = to.as_chunks_mut::<PARTS>().0.get_mut(row / BLOCK) {
                 split_row(simd, (low, high), to, row % BLOCK);

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use rayon::prelude::*;
 use saltus_checkpoint::Checkpoint;
 use saltus_compute::{
-    Format, Linear, StoredRows, Write, add_bias, expand, layer_norm, linear_stored, linear_stored_columns, rms_norm,
-    shares_columns, stored_row,
+    Columns, Format, Linear, Parts, PartsShare, StoredRows, Write, add_bias, expand, layer_norm, linear_stored,
+    rms_norm, stored_row,
 };
 use std::{
     ops::Range,
@@ -320,61 +320,28 @@ pub(crate) fn apply_all(maps: &mut [(&Affine, &mut [f32])], (columns, used): (us
     }
 }
 
+/// The parts of x, all threads making them, where its products are made of parts.
+pub(crate) fn parts_of(x: &[f32], columns: usize) -> Option<Parts> {
+    let mut parts = Parts::room(x.len() / columns.max(1), columns)?;
+    let shares: Vec<PartsShare<'_>> = parts.shares(4 * rayon::current_num_threads()).collect();
+    shares.into_par_iter().for_each(|share| share.make(x));
+    Some(parts)
+}
+
 /// [`apply_all`] without the biases.
 fn apply_matrices(maps: &mut [(&Affine, &mut [f32])], (columns, used): (usize, usize), x: &[f32]) {
-    if !by_columns(maps, columns, x) {
-        by_rows(maps, (columns, used), x);
-    }
-}
-
-/// Columns of one share at least, where columns are shared.
-const COLUMNS: usize = 256;
-
-/// Rows of such a share at most: its part of y stays in the cache.
-const ROWS: usize = 576;
-
-/// Shares the columns between the threads, if they are many enough and it pays; whether it did.
-fn by_columns(maps: &mut [(&Affine, &mut [f32])], columns: usize, x: &[f32]) -> bool {
-    let threads = rayon::current_num_threads();
-    let inputs = x.len() / columns;
-    if columns < COLUMNS * threads || !shares_columns(inputs) {
-        return false;
-    }
-    // A few shares for each thread, so that none waits long for the last; whole tiles.
-    let width = columns.div_ceil(3 * threads).max(COLUMNS).next_multiple_of(32);
-    let mut shares = Vec::new();
-    for (map, y) in maps.iter_mut() {
-        let mut y = y.chunks_exact_mut(columns);
-        for piece in &map.matrix.pieces {
-            for bytes in piece.bytes.chunks(ROWS * piece.format.bytes(inputs)) {
-                let weight = StoredRows { format: piece.format, bytes };
-                let rows = bytes.len() / piece.format.bytes(inputs);
-                let mut parts: Vec<Vec<&mut [f32]>> = (0..columns).step_by(width).map(|_| Vec::new()).collect();
-                for row in y.by_ref().take(rows) {
-                    parts.iter_mut().zip(row.chunks_mut(width)).for_each(|(part, row)| part.push(row));
-                }
-                shares.extend(parts.into_iter().enumerate().map(|(part, y)| (weight, part * width, y)));
-            }
-        }
-    }
-    let one = |(weight, first, mut y): (StoredRows<'_>, usize, Vec<&mut [f32]>)| {
-        let shape = Linear { outputs: y.len(), inputs, positions: columns };
-        linear_stored_columns(shape, weight, x, first..(first + width).min(columns), &mut y)
-    };
-    shares.into_par_iter().map(one).all(|done| done)
-}
-
-/// Shares the rows between the threads, if that pays.
-fn by_rows(maps: &mut [(&Affine, &mut [f32])], (columns, used): (usize, usize), x: &[f32]) {
+    let parts = parts_of(x, columns);
+    let x_columns = Columns { values: x, parts: parts.as_ref(), used };
     let product = |(matrix, format, bytes, y): (&Matrix, Format, &[u8], &mut [f32])| {
-        linear_stored(matrix.shape(y, columns), StoredRows { format, bytes }, used, x, y, Write::Set);
+        linear_stored(matrix.shape(y, columns), StoredRows { format, bytes }, x_columns, y, Write::Set);
     };
     let outputs: usize = maps.iter().map(|(_, y)| y.len() / columns).sum();
     let inputs = x.len() / columns;
     let threads = rayon::current_num_threads();
     let alone = threads == 1 || outputs * inputs * used.clamp(8, 16) < WORTH_SHARING;
-    // A few shares for each thread, so that none waits long for the last; whole register tiles.
-    let rows = if alone { outputs } else { outputs.div_ceil(3 * threads).next_multiple_of(48) };
+    // A few shares for each thread, so that none waits long for the last; whole tiles, of the tile unit or of registers.
+    let whole = if parts.is_some() { 32 } else { 48 };
+    let rows = if alone { outputs } else { outputs.div_ceil(3 * threads).next_multiple_of(whole) };
     let mut shares = Vec::new();
     for (map, y) in maps.iter_mut() {
         let mut rest = &mut **y;
@@ -406,8 +373,8 @@ impl Affine {
 
     /// All outputs in slabs of at most about `rows`: the piece each lies in, and which outputs.
     pub(crate) fn slabs(&self, rows: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
-        // Whole register tiles.
-        let rows = (rows / 48 * 48).max(48);
+        // Whole tiles, of registers and of the tile unit.
+        let rows = (rows / 96 * 96).max(96);
         let mut from = 0;
         self.matrix.pieces.iter().enumerate().flat_map(move |(number, piece)| {
             let first = from;
@@ -421,8 +388,8 @@ impl Affine {
     pub(crate) fn apply_slab(
         &self,
         (number, rows): (usize, Range<usize>),
-        (columns, used): (usize, usize),
-        x: &[f32],
+        columns: usize,
+        x: Columns<'_>,
         y: &mut [f32],
     ) {
         let (matrix, piece) = (&self.matrix, &self.matrix.pieces[number]);
@@ -430,7 +397,7 @@ impl Affine {
         let before: usize = matrix.pieces[..number].iter().map(|p| p.bytes.len() / p.format.bytes(matrix.inputs)).sum();
         let bytes = &piece.bytes[(rows.start - before) * row_bytes..(rows.end - before) * row_bytes];
         let stored = StoredRows { format: piece.format, bytes };
-        linear_stored(matrix.shape(y, columns), stored, used, x, y, Write::Set);
+        linear_stored(matrix.shape(y, columns), stored, x, y, Write::Set);
         if !self.bias.is_empty() {
             add_bias(&self.bias[rows], columns, y);
         }

@@ -88,7 +88,8 @@ fn products_are_those_of_the_expanded_weights() {
         linear_exact(shape, &values, &x, &mut expect, Write::Add);
         for used in [1, 3, FEW, FEW + 1, 20, shape.positions] {
             let mut y = vec![1.0; expect.len()];
-            linear_stored(shape, rows, used, &x, &mut y, Write::Add);
+            let columns = Columns { values: &x, parts: None, used };
+            linear_stored(shape, rows, columns, &mut y, Write::Add);
             let scale = expect.iter().fold(0.0f32, |most, x| most.max(x.abs()));
             for (row, expect) in y.chunks(shape.positions).zip(expect.chunks(shape.positions)) {
                 for (y, expect) in row.iter().zip(expect).take(used) {
@@ -96,26 +97,31 @@ fn products_are_those_of_the_expanded_weights() {
                 }
             }
         }
-        some_columns_are_those_of_all(rows, shape, &x);
+        parts_made_before_change_no_bit(rows, shape, &x);
         let mut row = vec![0.0; shape.inputs];
         stored_row(rows, shape.inputs, 7, &mut row);
         assert_eq!(row, values[7 * shape.inputs..8 * shape.inputs], "{format:?}");
     }
 }
 
-/// Whoever computes some columns alone gets the bits of all, or nothing at all where that is not worth it.
-fn some_columns_are_those_of_all(weight: StoredRows<'_>, shape: Linear, x: &[f32]) {
-    let shape = Linear { positions: NARROW + 3 * BLOCK, ..shape };
-    let x: Vec<f32> = x.iter().cycle().take(shape.inputs * shape.positions).copied().collect();
-    let mut all = vec![0.0; shape.outputs * shape.positions];
-    linear_stored(shape, weight, shape.positions, &x, &mut all, Write::Set);
-    let columns = 2 * BLOCK..shape.positions - BLOCK;
-    let mut some = vec![5.0; shape.outputs * columns.len()];
-    let mut rows: Vec<&mut [f32]> = some.chunks_mut(columns.len()).collect();
-    if linear_stored_columns(shape, weight, &x, columns.clone(), &mut rows) {
-        let expect = all.chunks(shape.positions).flat_map(|row| row[columns.clone()].to_vec());
-        assert_eq!(some, expect.collect::<Vec<f32>>(), "{:?}", weight.format);
-    } else {
-        assert!(!shares_columns(shape.inputs) && some.iter().all(|x| *x == 5.0));
+fn parts_made_before_change_no_bit(weight: StoredRows<'_>, shape: Linear, x: &[f32]) {
+    for positions in [NARROW + BLOCK, 3 * NARROW, 1100] {
+        let shape = Linear { positions, ..shape };
+        let x: Vec<f32> = x.iter().cycle().take(shape.inputs * shape.positions).copied().collect();
+        for shares in [1, 3] {
+            let Some(mut parts) = Parts::room(shape.inputs, positions) else {
+                assert!(!tiles::serves(shape.inputs));
+                return;
+            };
+            parts.shares(shares).for_each(|share| share.make(&x));
+            let of = |parts| {
+                let mut y = vec![0.5; shape.outputs * positions];
+                let columns = Columns { values: &x, parts, used: positions };
+                linear_stored(shape, weight, columns, &mut y, Write::Add);
+                y
+            };
+            assert_eq!(of(Some(&parts)), of(None), "{:?} {positions}", weight.format);
+        }
     }
+    assert!(Parts::room(shape.inputs, NARROW).is_none());
 }

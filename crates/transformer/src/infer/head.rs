@@ -1,9 +1,9 @@
 //! From the stream to what is said: the final norm, logits, predictions of given tokens.
 
 use super::{compute_activation, normed_by, pick};
-use crate::model::Model;
+use crate::model::{Model, parts_of};
 use rayon::prelude::*;
-use saltus_compute::{BLOCK, Prediction, Readout, activate, readout, soft_cap};
+use saltus_compute::{BLOCK, Columns, Prediction, Readout, activate, readout, soft_cap};
 use saltus_lm::TokenId;
 use std::{borrow::Cow, ops::Range};
 
@@ -87,11 +87,13 @@ impl Model {
             let targets: Vec<(usize, TokenId)> =
                 targets[from..to].iter().map(|(c, token)| (c - start, *token)).collect();
             let (x, columns) = hidden.columns(start..end);
+            let parts = parts_of(&x, columns.0);
+            let of = Columns { values: &x, parts: parts.as_ref(), used: columns.1 };
             let slabs: Vec<(usize, Range<usize>)> = self.head.slabs(SLAB / columns.0).collect();
             let read = |logits: &mut Vec<f32>, (piece, rows): &(usize, Range<usize>)| {
                 // What the buffer held before is overwritten.
                 logits.resize(rows.len() * columns.0, 0.0);
-                self.head.apply_slab((*piece, rows.clone()), columns, &x, logits);
+                self.head.apply_slab((*piece, rows.clone()), columns.0, of, logits);
                 self.cap_logits(logits);
                 (rows.start as u32, readout(rows.start as u32, logits, columns.0, &targets))
             };
