@@ -42,7 +42,7 @@ fn write_sparse(weights: &Weights, rows: &[Vec<TokenId>], case: &Path) -> Outcom
     let scored = targets.iter().filter(|target| **target != IGNORE).count();
     let mut gradient = Weights { config: weights.config.clone(), values: vec![0.0; weights.values.len()] };
     let mut workspace = Workspace::new(&weights.config, context);
-    loss_and_gradient(weights, batch, 1.0 / scored as f32, &mut workspace, &mut gradient.values);
+    loss_and_gradient(weights, None, batch, 1.0 / scored as f32, &mut workspace, &mut gradient.values);
     gradient.save(&case.join("sparse"))?;
     let known = |target: &u32| (*target != IGNORE).then_some(*target);
     let targets: Vec<Vec<_>> = targets.chunks(context).map(|row| row.iter().map(known).collect()).collect();

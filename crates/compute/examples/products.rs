@@ -5,8 +5,8 @@
 
 use pulp::{Arch, Simd, WithSimd};
 use saltus_compute::{
-    Columns, Format, Linear, StoredRows, Write, as_bytes, linear, linear_backward_input, linear_backward_weight,
-    linear_stored,
+    Columns, Format, Linear, StoredRows, Weight, WeightParts, Write, as_bytes, linear, linear_backward_input,
+    linear_backward_weight, linear_stored,
 };
 use std::{hint::black_box, time::Instant};
 
@@ -45,9 +45,12 @@ fn main() {
         let half: Vec<u8> = as_bytes(&weight).chunks(4).flat_map(|bytes| [bytes[2], bytes[3]]).collect();
         let stored = StoredRows { format: Format::BF16, bytes: &half };
         let (mut y, mut dx, mut dw) = (dy.clone(), x.clone(), weight.clone());
+        let mut parts = WeightParts::default();
+        parts.make(outputs, inputs, &weight);
+        let of = Weight { values: &weight[..], parts: Some(&parts) };
         let flops = 2.0 * (outputs * inputs * positions) as f64;
-        let forward = best(flops, || linear(shape, &weight, &x, &mut y, Write::Set));
-        let input = best(flops, || linear_backward_input(shape, &weight, &dy, &mut dx, Write::Set));
+        let forward = best(flops, || linear(shape, of, &x, &mut y, Write::Set));
+        let input = best(flops, || linear_backward_input(shape, of, &dy, &mut dx, Write::Set));
         let by_weight = best(flops, || linear_backward_weight(shape, &dy, &x, &mut dw));
         let columns = Columns { values: &x, parts: None, used: positions };
         let bf16 = best(flops, || linear_stored(shape, stored, columns, &mut y, Write::Set));

@@ -41,14 +41,14 @@ pub use attention::{
 pub use embedding::{embed, embed_backward, gather, scatter_add};
 pub use layer_norm::{LayerNormed, add_bias, layer_norm, layer_norm_backward};
 pub use loss::{Prediction, Readout, cross_entropy, divergence, readout, softmax};
-pub use matmul::{Linear, NARROW, Write, linear, linear_backward_input, linear_backward_weight, training_bits};
+pub use matmul::{Linear, NARROW, Weight, Write, linear, linear_backward_input, linear_backward_weight, training_bits};
 pub use mlp::{swiglu, swiglu_backward};
 pub use norm::{Normed, rms_norm, rms_norm_again, rms_norm_backward};
 pub use optimizer::{AdamW, AdamWState, adamw};
 pub use real::Real;
 pub use rope::{Pairing, Turn, angle_table, rope, rope_partial, rope_table};
 pub use stored::{Columns, Format, StoredRows, as_bytes, expand, linear_stored, stored_row};
-pub use tiles::{Parts, PartsShare};
+pub use tiles::{Parts, PartsShare, WeightParts};
 
 /// The number of positions is a multiple of this: the widest register holds so many f32.
 pub const BLOCK: usize = 16;

@@ -12,7 +12,7 @@
 use crate::{
     BLOCK,
     real::{Real, V, vectorized},
-    tiles::{self, EXACT, TRAINING},
+    tiles::{self, EXACT, Panels, TRAINING, WeightParts},
     transpose::transpose,
 };
 use pulp::{Simd, WithSimd};
@@ -46,9 +46,24 @@ pub fn training_bits() -> u32 {
 /// last bits of a column may depend on whether there are more than these, and on nothing else about its neighbours.
 pub const NARROW: usize = 64;
 
+/// A weight `[outputs, inputs]` in training.
+#[derive(Clone, Copy)]
+pub struct Weight<'a, T> {
+    /// The numbers.
+    pub values: &'a [T],
+    /// Their parts, if they were made before; products make their own otherwise, to the same bits.
+    pub parts: Option<&'a WeightParts>,
+}
+
+impl<'a, T> From<&'a [T]> for Weight<'a, T> {
+    fn from(values: &'a [T]) -> Self {
+        Weight { values, parts: None }
+    }
+}
+
 vectorized! {
-    /// In training, `y = W x` or `y += W x`: weight `[outputs, inputs]`, x `[inputs, positions]`, y `[outputs, positions]`.
-    pub fn linear<T>(simd, shape: Linear, weight: &'a [T], x: &'a [T], y: &'a mut [T], write: Write) {
+    /// In training, `y = W x` or `y += W x`: x `[inputs, positions]`, y `[outputs, positions]`.
+    pub fn linear<T>(simd, shape: Linear, weight: Weight<'a, T>, x: &'a [T], y: &'a mut [T], write: Write) {
         forward::<S, T, TRAINING>(simd, shape, weight, x, y, write);
     }
 }
@@ -56,18 +71,26 @@ vectorized! {
 vectorized! {
     /// [`linear`], as exact as f32 is.
     pub(crate) fn linear_exact<T>(simd, shape: Linear, weight: &'a [T], x: &'a [T], y: &'a mut [T], write: Write) {
-        forward::<S, T, EXACT>(simd, shape, weight, x, y, write);
+        forward::<S, T, EXACT>(simd, shape, weight.into(), x, y, write);
     }
 }
 
 vectorized! {
     /// Gradient of [`linear`] for its input: `dx = W^T dy` or `dx += W^T dy`.
-    pub fn linear_backward_input<T>(simd, shape: Linear, weight: &'a [T], dy: &'a [T], dx: &'a mut [T], write: Write) {
+    pub fn linear_backward_input<T>(
+        simd,
+        shape: Linear,
+        weight: Weight<'a, T>,
+        dy: &'a [T],
+        dx: &'a mut [T],
+        write: Write,
+    ) {
         let Linear { outputs, inputs, positions } = shape;
         let size = Size { m: inputs, k: outputs, n: positions };
-        let (a, b) = (Matrix { data: weight, stride: inputs }, Matrix { data: dy, stride: positions });
+        let (a, b) = (Matrix { data: weight.values, stride: inputs }, Matrix { data: dy, stride: positions });
         let mut c = MatrixMut { data: dx, stride: positions };
-        if !on_tiles::<S, T, TRAINING>(simd, size, (a, true), (b, false), &mut c, write) {
+        let ready = weight.parts.and_then(WeightParts::backward);
+        if !on_tiles::<S, T, TRAINING>(simd, size, (a, true, ready), (b, false), &mut c, write) {
             product::<S, T, true>(simd, size, a, b, c, write);
         }
     }
@@ -80,7 +103,7 @@ vectorized! {
         let size = Size { m: outputs, k: positions, n: inputs };
         let (a, b) = (Matrix { data: dy, stride: positions }, Matrix { data: x, stride: positions });
         let mut c = MatrixMut { data: dweight, stride: inputs };
-        if on_tiles::<S, T, TRAINING>(simd, size, (a, false), (b, true), &mut c, Write::Add) {
+        if on_tiles::<S, T, TRAINING>(simd, size, (a, false, None), (b, true), &mut c, Write::Add) {
             return;
         }
         // Turning x costs what a tenth of the outputs cost; sums over lanes cost what 90 positions cost. The last columns
@@ -102,16 +125,17 @@ vectorized! {
 fn forward<S: Simd, T: Real, const PARTS: usize>(
     simd: S,
     shape: Linear,
-    weight: &[T],
+    weight: Weight<'_, T>,
     x: &[T],
     y: &mut [T],
     write: Write,
 ) {
     let Linear { outputs, inputs, positions } = shape;
     let size = Size { m: outputs, k: inputs, n: positions };
-    let (a, b) = (Matrix { data: weight, stride: inputs }, Matrix { data: x, stride: positions });
+    let (a, b) = (Matrix { data: weight.values, stride: inputs }, Matrix { data: x, stride: positions });
     let mut c = MatrixMut { data: y, stride: positions };
-    if positions <= NARROW || !on_tiles::<S, T, PARTS>(simd, size, (a, false), (b, false), &mut c, write) {
+    let ready = weight.parts.and_then(WeightParts::forward);
+    if positions <= NARROW || !on_tiles::<S, T, PARTS>(simd, size, (a, false, ready), (b, false), &mut c, write) {
         product::<S, T, false>(simd, size, a, b, c, write);
     }
 }
@@ -138,20 +162,21 @@ pub(crate) struct MatrixMut<'a, T> {
 }
 
 /// Computes the product on the tile unit, if there is one and the numbers are f32. Each factor comes with whether it is
-/// stored the other way round.
+/// stored the other way round, the left one also with its parts if they were made before.
 #[inline(always)]
 fn on_tiles<S: Simd, T: Real, const PARTS: usize>(
     simd: S,
     size: Size,
-    a: (Matrix<'_, T>, bool),
+    (a, turned, ready): (Matrix<'_, T>, bool, Option<&Panels>),
     b: (Matrix<'_, T>, bool),
     c: &mut MatrixMut<'_, T>,
     write: Write,
 ) -> bool {
     if tiles::suits::<S>(size.k)
-        && let (Some(a), Some(b)) = (factor(a), factor(b))
+        && let (Some(a), Some(b)) = (factor((a, turned)), factor(b))
         && let Ok(data) = pulp::bytemuck::try_cast_slice_mut(c.data)
     {
+        let a = ready.map_or(a, tiles::Factor::Ready);
         let c = MatrixMut { data, stride: c.stride };
         simd.vectorize(tiles::Product::<PARTS> { size, a, b, c, write });
         return true;
@@ -497,24 +522,24 @@ mod tests {
         let double = |v: &[f32]| v.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
         let (mut y, mut y32) = (vec![1.0; outputs * positions], vec![1.0f32; outputs * positions]);
         let expected = plain(shape, &w, &x);
-        linear(shape, &w, &x, &mut y, Write::Set);
+        linear(shape, w[..].into(), &x, &mut y, Write::Set);
         assert_close(&y, &expected, 1e-12);
         linear_exact(shape, &single(&w), &single(&x), &mut y32, Write::Set);
         assert_close(&double(&y32), &expected, 1e-4);
         let most = |contracted: usize| if training_bits() == 24 { 1e-4 } else { 1e-6 * contracted as f64 };
-        linear(shape, &single(&w), &single(&x), &mut y32, Write::Set);
+        linear(shape, single(&w)[..].into(), &single(&x), &mut y32, Write::Set);
         assert_close(&double(&y32), &expected, most(inputs));
-        linear(shape, &w, &x, &mut y, Write::Add);
+        linear(shape, w[..].into(), &x, &mut y, Write::Add);
         assert_close(&y, &expected.iter().map(|v| 2.0 * v).collect::<Vec<_>>(), 1e-12);
 
         // The two gradients are the adjoints: <dy, W x> = <W^T dy, x> = <dy x^T, W>.
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         let (mut dx, mut dw) = (vec![0.0; x.len()], vec![0.0; w.len()]);
-        linear_backward_input(shape, &w, &dy, &mut dx, Write::Set);
+        linear_backward_input(shape, w[..].into(), &dy, &mut dx, Write::Set);
         linear_backward_weight(shape, &dy, &x, &mut dw);
         assert_close(&[dot(&dx, &x), dot(&dw, &w)], &[dot(&dy, &expected); 2], 1e-10);
         let (mut dx32, mut dw32) = (vec![0.0f32; x.len()], vec![0.0f32; w.len()]);
-        linear_backward_input(shape, &single(&w), &single(&dy), &mut dx32, Write::Set);
+        linear_backward_input(shape, single(&w)[..].into(), &single(&dy), &mut dx32, Write::Set);
         linear_backward_weight(shape, &single(&dy), &single(&x), &mut dw32);
         assert_close(&double(&dx32), &dx, most(outputs));
         assert_close(&double(&dw32), &dw, most(positions));
@@ -539,14 +564,14 @@ mod tests {
         let w: Vec<f32> = numbers(1, shape.outputs * shape.inputs).iter().map(|&v| v as f32).collect();
         let x: Vec<f32> = numbers(2, shape.inputs * shape.positions).iter().map(|&v| v as f32).collect();
         let mut y = vec![0.0; shape.outputs * shape.positions];
-        linear(shape, &w, &x, &mut y, Write::Set);
+        linear(shape, w[..].into(), &x, &mut y, Write::Set);
         let one = Linear { positions: NARROW + crate::BLOCK, ..shape };
         let from = 3 * crate::BLOCK;
         let columns = |v: &[f32]| -> Vec<f32> {
             v.chunks(shape.positions).flat_map(|row| row[from..from + one.positions].to_vec()).collect()
         };
         let mut few = vec![0.0; one.outputs * one.positions];
-        linear(one, &w, &columns(&x), &mut few, Write::Set);
+        linear(one, w[..].into(), &columns(&x), &mut few, Write::Set);
         assert_eq!(few, columns(&y));
     }
 }

@@ -30,7 +30,8 @@ mod unit;
 
 mod parts;
 
-pub use parts::{Parts, PartsShare};
+pub(crate) use parts::Panels;
+pub use parts::{Parts, PartsShare, WeightParts};
 use unit::{Unit, available};
 
 /// 16 rows of 16 pairs of bf16; the two of a pair lie [`BLOCK`] apart in the contracted index, the earlier in the lower
@@ -84,7 +85,7 @@ pub(crate) enum Factor<'a> {
     /// On the left: rows as they lie in a file.
     Stored(StoredRows<'a>),
     /// Its parts, made before.
-    Ready(&'a Parts),
+    Ready(&'a Panels),
 }
 
 /// `c = a b` or `c += a b`, each float counting as the sum of `PARTS` bf16.
@@ -109,13 +110,13 @@ pub(crate) fn linear_stored(
     pulp::Arch::new().dispatch(LinearStored(Product {
         size: Size { m: outputs, k: inputs, n: positions },
         a: numbers.map_or(Factor::Stored(weight), plain),
-        b: parts.map_or(Factor::Plain(Matrix { data: x, stride: positions }), Factor::Ready),
+        b: parts.map_or(Factor::Plain(Matrix { data: x, stride: positions }), |parts| Factor::Ready(parts.panels())),
         c: MatrixMut { data: y, stride: positions },
         write,
     }))
 }
 
-/// Whether [`linear_stored`] suits products that contract so many numbers.
+/// Whether products that contract so many numbers are computed here.
 pub(crate) fn serves(inputs: usize) -> bool {
     struct Serves(usize);
     impl WithSimd for Serves {
@@ -164,6 +165,11 @@ struct Depth {
 }
 
 impl Depth {
+    /// All of it.
+    fn of(count: usize) -> Self {
+        Depth { first: 0, count }
+    }
+
     /// Tiles of [`SIDE`] rows or columns in so many parts.
     fn tiles(self, parts: usize) -> usize {
         self.count.div_ceil(STEP) * 2 * parts

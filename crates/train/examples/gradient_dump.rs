@@ -123,7 +123,7 @@ fn write_gradient(weights: &Weights<f32>, batch: &Batch, folder: &Path) -> Outco
     let mut workspace = Workspace::new(&weights.config, batch.context);
     let rows = Rows { context: batch.context, tokens: &batch.tokens, targets: &batch.targets };
     let scored = batch.targets.iter().filter(|&&t| t != IGNORE).count();
-    loss_and_gradient(weights, rows, 1.0 / scored as f32, &mut workspace, &mut gradient.values);
+    loss_and_gradient(weights, None, rows, 1.0 / scored as f32, &mut workspace, &mut gradient.values);
     gradient.save(folder)?;
     Ok(())
 }

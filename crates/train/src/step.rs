@@ -4,7 +4,7 @@ use crate::{error::Error, rung::Rung, schedule::learning_rate};
 use rayon::prelude::*;
 use saltus_compute::{AdamW, AdamWState, adamw};
 use saltus_corpus::{Batch, IGNORE};
-use saltus_transformer::{LossSum, Rows, Weights, Workspace, loss_and_gradient};
+use saltus_transformer::{LossSum, Prepared, Rows, Weights, Workspace, loss_and_gradient};
 use std::ops::Range;
 
 /// Parts that every batch is cut into, whatever the thread count: so many threads at most work on one model.
@@ -24,6 +24,7 @@ struct Shard {
 /// A model in training: weights, moments and scratch.
 pub struct Trainer {
     pub(crate) weights: Weights<f32>,
+    prepared: Prepared,
     pub(crate) first_moment: Vec<f32>,
     pub(crate) second_moment: Vec<f32>,
     pub(crate) step: u64,
@@ -76,6 +77,7 @@ impl Trainer {
             first_moment: vec![0.0; n],
             second_moment: vec![0.0; n],
             step: 0,
+            prepared: Prepared::new(&rung.config),
             weights,
             decayed,
             segments,
@@ -112,7 +114,9 @@ impl Trainer {
         let scored = batch.targets.iter().filter(|&&t| t != IGNORE).count();
         let scale = 1.0 / scored.max(1) as f32;
         let weights = &self.weights;
-        for_each(&mut self.shards, parallel, |shard| shard.run(weights, batch, scale));
+        for_each(self.prepared.matrices(), parallel, |matrix| matrix.make(weights));
+        let prepared = &self.prepared;
+        for_each(&mut self.shards, parallel, |shard| shard.run((weights, prepared), batch, scale));
         let nats: f64 = self.shards.iter().map(|s| s.loss.nats).sum();
         let outcome = StepOutcome {
             loss: nats / scored.max(1) as f64,
@@ -176,13 +180,14 @@ impl Trainer {
 }
 
 impl Shard {
-    fn run(&mut self, weights: &Weights<f32>, batch: &Batch, scale: f32) {
+    fn run(&mut self, (weights, prepared): (&Weights<f32>, &Prepared), batch: &Batch, scale: f32) {
         let span = self.rows.start * batch.context..self.rows.end * batch.context;
         self.loss = LossSum::default();
         if !span.is_empty() {
             let rows =
                 Rows { context: batch.context, tokens: &batch.tokens[span.clone()], targets: &batch.targets[span] };
-            self.loss = loss_and_gradient(weights, rows, scale, &mut self.workspace, &mut self.gradient);
+            let (workspace, gradient) = (&mut self.workspace, &mut self.gradient);
+            self.loss = loss_and_gradient(weights, Some(prepared), rows, scale, workspace, gradient);
         }
     }
 }

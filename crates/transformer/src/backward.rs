@@ -5,6 +5,7 @@ use crate::{
     config::LayerRanges,
     forward::{Activations, Layer, fit, forward},
     plan::{Columns, Plan},
+    prepared::{Prepared, Ready},
 };
 use saltus_compute::{
     Attended, Attention, AttentionGradient, Linear, Normed, Real, Turn, Write, attention_backward, cross_entropy,
@@ -84,29 +85,32 @@ impl<T: Real> Workspace<T> {
 }
 
 /// Adds the gradient of `scale * summed loss` over `rows` to `gradient` ([`Config::params_total`] values); returns the
-/// summed loss. One thread; the same bits for the same arguments.
+/// summed loss. One thread; the same bits for the same arguments, and whether or not the matrices of `weights` were
+/// `prepared` before.
 ///
 /// # Panics
 /// When a token or a target is not below the vocabulary, or the lengths disagree with `rows.context` and the workspace.
 pub fn loss_and_gradient(
     weights: &Weights<f32>,
+    prepared: Option<&Prepared>,
     rows: Rows<'_>,
     scale: f32,
     workspace: &mut Workspace<f32>,
     gradient: &mut [f32],
 ) -> LossSum {
     // Not generic, so that it is compiled in this crate, once, and optimised in every profile.
-    shard(weights, rows, scale, workspace, gradient)
+    shard(Ready { weights, prepared }, rows, scale, workspace, gradient)
 }
 
 /// [`loss_and_gradient`] in either precision.
 fn shard<T: Real>(
-    weights: &Weights<T>,
+    ready: Ready<'_, T>,
     rows: Rows<'_>,
     scale: T,
     workspace: &mut Workspace<T>,
     gradient: &mut [T],
 ) -> LossSum {
+    let weights = ready.weights;
     assert_eq!(rows.tokens.len(), rows.targets.len(), "as many targets as tokens");
     assert_eq!(gradient.len(), weights.values.len(), "as many gradients as weights");
     let vocabulary = weights.config.vocabulary as u32;
@@ -119,32 +123,32 @@ fn shard<T: Real>(
         if workspace.plan.columns.is_empty() {
             continue;
         }
-        forward(weights, &workspace.plan, &mut workspace.activations);
+        forward(ready, &workspace.plan, &mut workspace.activations);
         let (nats, scored) = cross_entropy(&mut workspace.activations.logits, &workspace.plan.targets, scale);
         loss.nats += nats;
         loss.scored += scored;
-        backward(weights, workspace, gradient);
+        backward(ready, workspace, gradient);
     }
     loss
 }
 
 /// From the gradient of the logits, which stands in their place, to `gradient`.
-fn backward<T: Real>(weights: &Weights<T>, workspace: &mut Workspace<T>, gradient: &mut [T]) {
+fn backward<T: Real>(ready: Ready<'_, T>, workspace: &mut Workspace<T>, gradient: &mut [T]) {
     let Workspace { plan, activations, gradients, .. } = workspace;
-    let Weights { config, values } = weights;
+    let Weights { config, values } = ready.weights;
     let ends = config.ends();
     let count = plan.scored.count;
     let shape = Linear { outputs: config.vocabulary, inputs: config.width, positions: count };
     linear_backward_weight(shape, &activations.logits, &activations.normed, &mut gradient[ends.head.clone()]);
     let dnormed = &mut activations.normed;
-    linear_backward_input(shape, &values[ends.head], &activations.logits, dnormed, Write::Set);
+    linear_backward_input(shape, ready.matrix(&ends.head), &activations.logits, dnormed, Write::Set);
     let stream = fit(&mut gradients.stream, config.width * count);
     stream.fill(T::ZERO);
     let of = Normed { x: &activations.x, gain: &values[ends.norm.clone()], inverse: &activations.inverse };
     rms_norm_backward(of, dnormed, stream, &mut gradient[ends.norm]);
     for number in (0..config.layers).rev() {
         let last = number + 1 == config.layers;
-        let mut pass = Pass { weights, ranges: config.layer(number), plan, last, gradient: &mut *gradient };
+        let mut pass = Pass { ready, ranges: config.layer(number), plan, last, gradient: &mut *gradient };
         let layer = &mut activations.layers[number];
         pass.mlp(layer, gradients);
         pass.attention(layer, gradients);
@@ -155,7 +159,7 @@ fn backward<T: Real>(weights: &Weights<T>, workspace: &mut Workspace<T>, gradien
 
 /// The backward pass of one layer.
 struct Pass<'a, T> {
-    weights: &'a Weights<T>,
+    ready: Ready<'a, T>,
     ranges: LayerRanges,
     plan: &'a Plan<T>,
     last: bool,
@@ -170,12 +174,12 @@ impl<'a, T: Real> Pass<'a, T> {
 
     /// From the gradient of the layer's output in `stream` to that of the stream between attention and MLP, in place.
     fn mlp(&mut self, layer: &mut Layer<T>, to: &mut Gradients<T>) {
-        let Weights { config, values } = self.weights;
+        let Weights { config, values } = self.ready.weights;
         let count = layer.middle_inverse.len();
         let (down, gate_up, norm) = (&self.ranges.down, &self.ranges.gate_up, &self.ranges.mlp_norm);
         let shape = Linear { outputs: config.width, inputs: config.mlp_hidden, positions: count };
         let hidden = fit(&mut to.hidden, config.mlp_hidden * count);
-        linear_backward_input(shape, &values[down.clone()], &to.stream, hidden, Write::Set);
+        linear_backward_input(shape, self.ready.matrix(down), &to.stream, hidden, Write::Set);
         swiglu_backward(&mut layer.gate_up, hidden);
         linear_backward_weight(shape, &to.stream, hidden, &mut self.gradient[down.clone()]);
 
@@ -184,20 +188,20 @@ impl<'a, T: Real> Pass<'a, T> {
         let normed = fit(&mut to.normed, config.width * count);
         rms_norm_again(of, normed);
         linear_backward_weight(shape, &layer.gate_up, normed, &mut self.gradient[gate_up.clone()]);
-        linear_backward_input(shape, &values[gate_up.clone()], &layer.gate_up, normed, Write::Set);
+        linear_backward_input(shape, self.ready.matrix(gate_up), &layer.gate_up, normed, Write::Set);
         rms_norm_backward(of, normed, &mut to.stream, &mut self.gradient[norm.clone()]);
     }
 
     /// From the gradient of the stream behind attention, in `stream`, to that of the layer's input, in `before`.
     fn attention(&mut self, layer: &Layer<T>, to: &mut Gradients<T>) {
-        let Weights { config, values } = self.weights;
+        let config = &self.ready.weights.config;
         let (all, queries) = (&self.plan.all, self.queries());
         let heads = config.attention_heads();
         let (q_channels, kv_channels) = (heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim);
         let o = Linear { outputs: config.width, inputs: q_channels, positions: queries.count };
         let dattended = fit(&mut to.attended, q_channels * queries.count);
         linear_backward_weight(o, &to.stream, &layer.attended, &mut self.gradient[self.ranges.o.clone()]);
-        linear_backward_input(o, &values[self.ranges.o.clone()], &to.stream, dattended, Write::Set);
+        linear_backward_input(o, self.ready.matrix(&self.ranges.o), &to.stream, dattended, Write::Set);
 
         fit(&mut to.q, q_channels * queries.count).fill(T::ZERO);
         fit(&mut to.kv, 2 * kv_channels * all.count).fill(T::ZERO);
@@ -213,7 +217,7 @@ impl<'a, T: Real> Pass<'a, T> {
 
     /// From the gradients of queries, keys and values to that of the layer's input, in `before`.
     fn projections(&mut self, layer: &Layer<T>, to: &mut Gradients<T>) {
-        let Weights { config, values } = self.weights;
+        let Weights { config, values } = self.ready.weights;
         let (width, all, count) = (config.width, self.plan.all.count, self.queries().count);
         let (q_range, kv_range, norm) = (&self.ranges.q, &self.ranges.kv, &self.ranges.attention_norm);
         let of = Normed { x: &layer.x, gain: &values[norm.clone()], inverse: &layer.inverse };
@@ -227,15 +231,15 @@ impl<'a, T: Real> Pass<'a, T> {
             let at_queries = fit(&mut to.normed_queries, width * count);
             gather(normed, all, &self.plan.columns, count, at_queries);
             linear_backward_weight(q, &to.q, at_queries, &mut self.gradient[q_range.clone()]);
-            linear_backward_input(q, &values[q_range.clone()], &to.q, at_queries, Write::Set);
-            linear_backward_input(kv, &values[kv_range.clone()], &to.kv, normed, Write::Set);
+            linear_backward_input(q, self.ready.matrix(q_range), &to.q, at_queries, Write::Set);
+            linear_backward_input(kv, self.ready.matrix(kv_range), &to.kv, normed, Write::Set);
             scatter_add(at_queries, count, &self.plan.columns, all, normed);
             before.fill(T::ZERO);
             scatter_add(&to.stream, count, &self.plan.columns, all, before);
         } else {
             linear_backward_weight(q, &to.q, normed, &mut self.gradient[q_range.clone()]);
-            linear_backward_input(q, &values[q_range.clone()], &to.q, normed, Write::Set);
-            linear_backward_input(kv, &values[kv_range.clone()], &to.kv, normed, Write::Add);
+            linear_backward_input(q, self.ready.matrix(q_range), &to.q, normed, Write::Set);
+            linear_backward_input(kv, self.ready.matrix(kv_range), &to.kv, normed, Write::Add);
             before.copy_from_slice(&to.stream);
         }
         rms_norm_backward(of, normed, before, &mut self.gradient[norm.clone()]);
@@ -264,7 +268,7 @@ mod tests {
     fn run<T: Real>(weights: &Weights<T>, rows: Rows<'_>, scale: T) -> (LossSum, Vec<T>) {
         let mut gradient = vec![T::ZERO; weights.values.len()];
         let mut workspace = Workspace::new(&weights.config, rows.context);
-        (shard(weights, rows, scale, &mut workspace, &mut gradient), gradient)
+        (shard(Ready { weights, prepared: None }, rows, scale, &mut workspace, &mut gradient), gradient)
     }
 
     /// Every coordinate against central differences of fourth order.
@@ -367,10 +371,27 @@ mod tests {
             spoiled.values.iter_mut().for_each(|x| *x *= spoil);
             let mut gradient = vec![0.0; first.len()];
             let short = Rows { context: 21, tokens: &tokens[..5 * 21], targets: &targets[..5 * 21] };
-            loss_and_gradient(&spoiled, short, 1.0, &mut workspace, &mut gradient);
+            loss_and_gradient(&spoiled, None, short, 1.0, &mut workspace, &mut gradient);
             gradient.fill(0.0);
-            assert_eq!(loss_and_gradient(&weights, rows, 1.0, &mut workspace, &mut gradient), loss);
+            assert_eq!(loss_and_gradient(&weights, None, rows, 1.0, &mut workspace, &mut gradient), loss);
             assert_eq!(gradient, first);
+        }
+    }
+
+    #[test]
+    fn matrices_made_ready_before_change_no_bit() {
+        // Wide enough for a tile unit, and queries of another width than the stream.
+        let config = Config { width: 80, mlp_hidden: 112, vocabulary: 300, ..small(true) };
+        let mut prepared = Prepared::new(&config);
+        for seed in [1, 2] {
+            let weights = Weights::init(&config, Key::new(seed));
+            prepared.matrices().iter_mut().for_each(|matrix| matrix.make(&weights));
+            let (tokens, targets) = data(&config, 20, 24);
+            let rows = Rows { context: 24, tokens: &tokens, targets: &targets };
+            let (loss, expect) = run(&weights, rows, 1.0);
+            let (mut workspace, mut gradient) = (Workspace::new(&config, 24), vec![0.0; expect.len()]);
+            assert_eq!(loss_and_gradient(&weights, Some(&prepared), rows, 1.0, &mut workspace, &mut gradient), loss);
+            assert!(gradient == expect, "bits differ");
         }
     }
 

@@ -4,6 +4,7 @@ use crate::{
     Weights,
     config::LayerRanges,
     plan::{Columns, Plan},
+    prepared::Ready,
 };
 use saltus_compute::{
     Attention, Linear, Real, Softmax, Turn, Write, attention, embed, gather, linear, rms_norm, rope, swiglu,
@@ -70,8 +71,8 @@ impl<T: Real> Activations<T> {
 }
 
 /// Computes the logits at the scored columns of `plan`, of which there is at least one.
-pub(crate) fn forward<T: Real>(weights: &Weights<T>, plan: &Plan<T>, to: &mut Activations<T>) {
-    let Weights { config, values } = weights;
+pub(crate) fn forward<T: Real>(weights: Ready<'_, T>, plan: &Plan<T>, to: &mut Activations<T>) {
+    let Weights { config, values } = weights.weights;
     let ends = config.ends();
     let kept = to.layers.len();
     let x = fit(&mut to.layers[0].x, config.width * plan.all.count);
@@ -87,12 +88,12 @@ pub(crate) fn forward<T: Real>(weights: &Weights<T>, plan: &Plan<T>, to: &mut Ac
     let eps = T::from_f64(config.architecture.norm.eps);
     rms_norm(&to.x, &values[ends.norm], eps, fit(&mut to.inverse, count), normed);
     let shape = Linear { outputs: config.vocabulary, inputs: config.width, positions: count };
-    linear(shape, &values[ends.head], normed, fit(&mut to.logits, config.vocabulary * count), Write::Set);
+    linear(shape, weights.matrix(&ends.head), normed, fit(&mut to.logits, config.vocabulary * count), Write::Set);
 }
 
 /// One layer, from its input in its `x` to the pass's `x`.
-fn layer<T: Real>(weights: &Weights<T>, number: usize, plan: &Plan<T>, pass: &mut Activations<T>) {
-    let Weights { config, values } = weights;
+fn layer<T: Real>(weights: Ready<'_, T>, number: usize, plan: &Plan<T>, pass: &mut Activations<T>) {
+    let Weights { config, values } = weights.weights;
     let kept = pass.layers.len();
     let Activations { layers, x: out, normed, normed_queries, hidden, .. } = pass;
     let to = &mut layers[number % kept];
@@ -117,33 +118,33 @@ fn layer<T: Real>(weights: &Weights<T>, number: usize, plan: &Plan<T>, pass: &mu
     rms_norm(&to.middle, &values[ranges.mlp_norm], eps, fit(&mut to.middle_inverse, count), middle_normed);
     let gate_up = fit(&mut to.gate_up, 2 * config.mlp_hidden * count);
     let shape = Linear { outputs: 2 * config.mlp_hidden, inputs: width, positions: count };
-    linear(shape, &values[ranges.gate_up], middle_normed, gate_up, Write::Set);
+    linear(shape, weights.matrix(&ranges.gate_up), middle_normed, gate_up, Write::Set);
     swiglu(gate_up, fit(hidden, config.mlp_hidden * count));
     fit(out, width * count).copy_from_slice(&to.middle);
     let shape = Linear { outputs: width, inputs: config.mlp_hidden, positions: count };
-    linear(shape, &values[ranges.down], hidden, out, Write::Add);
+    linear(shape, weights.matrix(&ranges.down), hidden, out, Write::Add);
 }
 
 /// Adds attention to the residual stream `to.middle`; from the normed input at all columns and at the queries.
 fn attend<T: Real>(
-    weights: &Weights<T>,
+    weights: Ready<'_, T>,
     ranges: &LayerRanges,
     (all, normed): (&Columns<T>, &[T]),
     (queries, normed_queries): (&Columns<T>, &[T]),
     to: &mut Layer<T>,
 ) {
-    let Weights { config, values } = weights;
+    let config = &weights.weights.config;
     let heads = config.attention_heads();
     let (q_channels, kv_channels) = (heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim);
     let kv = fit(&mut to.kv, 2 * kv_channels * all.count);
     let shape = Linear { outputs: 2 * kv_channels, inputs: config.width, positions: all.count };
-    linear(shape, &values[ranges.kv.clone()], normed, kv, Write::Set);
+    linear(shape, weights.matrix(&ranges.kv), normed, kv, Write::Set);
     let (k, v) = kv.split_at_mut(kv_channels * all.count);
     rope(k, &all.cos, &all.sin, Turn::Forward);
 
     let q = fit(&mut to.q, q_channels * queries.count);
     let shape = Linear { outputs: q_channels, inputs: config.width, positions: queries.count };
-    linear(shape, &values[ranges.q.clone()], normed_queries, q, Write::Set);
+    linear(shape, weights.matrix(&ranges.q), normed_queries, q, Write::Set);
     rope(q, &queries.cos, &queries.sin, Turn::Forward);
 
     let attended = fit(&mut to.attended, q_channels * queries.count);
@@ -156,5 +157,5 @@ fn attend<T: Real>(
     let of = Attention { heads, segments: &queries.segments, sees: &queries.sees, q, k, v };
     attention(of, Softmax { max, inverse }, attended);
     let shape = Linear { outputs: config.width, inputs: q_channels, positions: queries.count };
-    linear(shape, &values[ranges.o.clone()], attended, &mut to.middle, Write::Add);
+    linear(shape, weights.matrix(&ranges.o), attended, &mut to.middle, Write::Add);
 }

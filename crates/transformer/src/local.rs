@@ -217,6 +217,7 @@ mod tests {
         config::tests::small,
         forward::{Activations, forward},
         plan::Plan,
+        prepared::Ready,
     };
     use proptest::prelude::*;
     use saltus_lm::{NoText, Sampling};
@@ -242,7 +243,7 @@ mod tests {
         let mut plan = Plan::new(&weights.config, weights.config.context);
         plan.lay(std::iter::once((tokens, &vec![0; tokens.len()][..])));
         let mut to = Activations::new(1);
-        forward(&weights.cast::<f64>(), &plan, &mut to);
+        forward(Ready { weights: &weights.cast::<f64>(), prepared: None }, &plan, &mut to);
         (0..tokens.len()).map(|t| to.logits.iter().skip(t).step_by(plan.scored.count).copied().collect()).collect()
     }
 

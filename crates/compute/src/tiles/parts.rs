@@ -1,16 +1,42 @@
 //! The parts of a whole factor, made once for all products that read it.
 
-use super::{Depth, EXACT, Factor, SIDE, STEP, Side, Tile, grow, suits};
+use super::{Depth, EXACT, Factor, SIDE, STEP, Side, TRAINING, Tile, grow, long_rows, serves};
 use crate::matmul::{Matrix, NARROW};
 use pulp::{Simd, WithSimd};
 use std::sync::Mutex;
 
+/// [`SIDE`] rows or columns after [`SIDE`], each with all its steps.
+#[derive(Default)]
+pub(crate) struct Panels {
+    tiles: Vec<Tile>,
+    /// Parts of each number.
+    parts: usize,
+    /// Numbers contracted.
+    length: usize,
+}
+
+impl Panels {
+    fn new(mut tiles: Vec<Tile>, parts: usize, (count, length): (usize, usize)) -> Self {
+        grow(&mut tiles, count.div_ceil(SIDE) * Depth::of(length).tiles(parts));
+        Panels { tiles, parts, length }
+    }
+
+    /// Tiles of a panel.
+    fn panel_tiles(&self) -> usize {
+        Depth::of(self.length).tiles(self.parts)
+    }
+
+    /// A part of the contracted index of the rows or columns from `SIDE * number` on.
+    pub(super) fn panel(&self, number: usize, depth: Depth) -> &[Tile] {
+        let first = number * self.panel_tiles() + depth.first / STEP * 2 * self.parts;
+        &self.tiles[first..][..depth.tiles(self.parts)]
+    }
+}
+
 /// Activations as the tile unit's products take them: the parts of all columns, made once for all maps that read them.
 /// They count as they are, to the last bit of an f32.
 pub struct Parts {
-    /// [`SIDE`] columns after [`SIDE`], each with all its steps.
-    tiles: Vec<Tile>,
-    inputs: usize,
+    panels: Panels,
     positions: usize,
 }
 
@@ -28,48 +54,31 @@ static ROOM: Mutex<Vec<Vec<Tile>>> = Mutex::new(Vec::new());
 impl Parts {
     /// Room for those of x `[inputs, positions]`; none where its products do not run on a tile unit.
     pub fn room(inputs: usize, positions: usize) -> Option<Self> {
-        struct Suits(usize);
-        impl WithSimd for Suits {
-            type Output = bool;
-            #[inline(always)]
-            fn with_simd<S: Simd>(self, _: S) -> bool {
-                suits::<S>(self.0)
-            }
-        }
-        if positions <= NARROW || !pulp::Arch::new().dispatch(Suits(inputs)) {
+        if positions <= NARROW || !serves(inputs) {
             return None;
         }
-        let mut tiles = ROOM.lock().ok().and_then(|mut room| room.pop()).unwrap_or_default();
-        grow(&mut tiles, positions.div_ceil(SIDE) * panel(inputs));
-        Some(Parts { tiles, inputs, positions })
+        let room = ROOM.lock().ok().and_then(|mut room| room.pop()).unwrap_or_default();
+        Some(Parts { panels: Panels::new(room, EXACT, (positions, inputs)), positions })
     }
 
     /// All columns in at least `count` shares, if there are so many columns; whoever multiplies has made them all before.
     pub fn shares(&mut self, count: usize) -> impl Iterator<Item = PartsShare<'_>> {
-        let Parts { tiles, inputs, positions } = self;
-        let (inputs, positions, panel) = (*inputs, *positions, panel(*inputs));
+        let (positions, inputs, panel) = (self.positions, self.panels.length, self.panels.panel_tiles());
         let panels = positions.div_ceil(SIDE);
         let each = (panels / count.max(1)).max(1);
-        let shares = tiles[..panels * panel].chunks_mut(each * panel).enumerate();
+        let shares = self.panels.tiles[..panels * panel].chunks_mut(each * panel).enumerate();
         shares.map(move |(number, tiles)| PartsShare { tiles, inputs, positions, first: number * each * SIDE })
     }
 
-    /// A part of the contracted index of the columns from `SIDE * number` on.
-    pub(super) fn panel(&self, number: usize, depth: Depth) -> &[Tile] {
-        let first = number * panel(self.inputs) + depth.first / STEP * 2 * EXACT;
-        &self.tiles[first..][..depth.tiles(EXACT)]
+    pub(super) fn panels(&self) -> &Panels {
+        &self.panels
     }
-}
-
-/// Tiles of [`SIDE`] columns.
-fn panel(inputs: usize) -> usize {
-    Depth { first: 0, count: inputs }.tiles(EXACT)
 }
 
 impl Drop for Parts {
     fn drop(&mut self) {
         if let Ok(mut room) = ROOM.lock() {
-            room.push(std::mem::take(&mut self.tiles));
+            room.push(std::mem::take(&mut self.panels.tiles));
         }
     }
 }
@@ -89,10 +98,66 @@ impl WithSimd for Make<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Make(PartsShare { tiles, inputs, positions, first }, x) = self;
-        let factor = Factor::Plain(Matrix { data: x, stride: positions });
-        for (number, to) in tiles.chunks_exact_mut(panel(inputs)).enumerate() {
+        let (factor, depth) = (Factor::Plain(Matrix { data: x, stride: positions }), Depth::of(inputs));
+        for (number, to) in tiles.chunks_exact_mut(depth.tiles(EXACT)).enumerate() {
             let side = Side { factor, left: false, at: first + number * SIDE, limits: (positions, inputs) };
-            side.parts::<S, EXACT>(simd, Depth { first: 0, count: inputs }, to);
+            side.parts::<S, EXACT>(simd, depth, to);
+        }
+    }
+}
+
+/// A weight as the tile unit's products in training take it, made once for all micro-batches of a step: for the map
+/// itself, and for its gradient by its input. Nothing where these do not run on a tile unit.
+#[derive(Default)]
+pub struct WeightParts {
+    forward: Option<Panels>,
+    backward: Option<Panels>,
+}
+
+impl WeightParts {
+    /// Makes them from `weight` `[outputs, inputs]`, in the room of those of a weight of the same shape.
+    pub fn make(&mut self, outputs: usize, inputs: usize, weight: &[f32]) {
+        debug_assert_eq!(weight.len(), outputs * inputs);
+        pulp::Arch::new().dispatch(MakeWeight { parts: self, shape: (outputs, inputs), weight });
+    }
+
+    pub(crate) fn forward(&self) -> Option<&Panels> {
+        self.forward.as_ref()
+    }
+
+    pub(crate) fn backward(&self) -> Option<&Panels> {
+        self.backward.as_ref()
+    }
+}
+
+struct MakeWeight<'a> {
+    parts: &'a mut WeightParts,
+    shape: (usize, usize),
+    weight: &'a [f32],
+}
+
+impl WithSimd for MakeWeight<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let MakeWeight { parts, shape: (outputs, inputs), weight } = self;
+        let matrix = Matrix { data: weight, stride: inputs };
+        if serves(inputs) {
+            let panels = parts.forward.get_or_insert_with(|| Panels::new(Vec::new(), TRAINING, (outputs, inputs)));
+            let depth = Depth::of(inputs);
+            for (number, to) in panels.tiles.chunks_exact_mut(depth.tiles(TRAINING)).enumerate() {
+                let rows = (number * SIDE, SIDE.min(outputs - number * SIDE));
+                long_rows::<S, TRAINING>(simd, matrix, rows, depth, to);
+            }
+        }
+        if serves(outputs) {
+            let panels = parts.backward.get_or_insert_with(|| Panels::new(Vec::new(), TRAINING, (inputs, outputs)));
+            let depth = Depth::of(outputs);
+            for (number, to) in panels.tiles.chunks_exact_mut(depth.tiles(TRAINING)).enumerate() {
+                let (factor, limits) = (Factor::Turned(matrix), (inputs, outputs));
+                let side = Side { factor, left: true, at: number * SIDE, limits };
+                side.parts::<S, TRAINING>(simd, depth, to);
+            }
         }
     }
 }

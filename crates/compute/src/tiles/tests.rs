@@ -2,8 +2,8 @@
 //! the same of the vector units.
 
 use crate::{
-    Columns, Format, Linear, StoredRows, Write, check::numbers, expand, linear, linear_backward_input,
-    linear_backward_weight, linear_stored, matmul::linear_exact, tiles::serves,
+    Columns, Format, Linear, StoredRows, Weight, WeightParts, Write, check::numbers, expand, linear,
+    linear_backward_input, linear_backward_weight, linear_stored, matmul::linear_exact, tiles::serves,
 };
 
 /// Which product.
@@ -35,10 +35,11 @@ fn product(kind: Kind, (m, k, n): (usize, usize, usize), [left, right]: &[Vec<f3
             linear_exact(Linear { outputs: m, inputs: k, positions: n }, left, right, &mut to, Write::Set);
         }
         Kind::Forward => {
-            linear(Linear { outputs: m, inputs: k, positions: n }, left, right, &mut to, Write::Set);
+            linear(Linear { outputs: m, inputs: k, positions: n }, left[..].into(), right, &mut to, Write::Set);
         }
         Kind::ByInput => {
-            linear_backward_input(Linear { outputs: k, inputs: m, positions: n }, left, right, &mut to, Write::Set);
+            let shape = Linear { outputs: k, inputs: m, positions: n };
+            linear_backward_input(shape, left[..].into(), right, &mut to, Write::Set);
         }
         Kind::ByWeight => linear_backward_weight(Linear { outputs: m, inputs: n, positions: k }, left, right, &mut to),
     }
@@ -168,5 +169,25 @@ fn every_stored_format_equals_its_numbers() {
         for (is, should) in is.iter().zip(&should) {
             assert!((is - should).abs() <= 4e-7 * size, "{format:?}: {is} {should}");
         }
+    }
+}
+
+#[test]
+fn parts_of_weights_made_before_change_no_bit() {
+    let mut parts = WeightParts::default();
+    for seed in [1, 2] {
+        let shape = Linear { outputs: 77, inputs: 600, positions: 96 };
+        let numbers = |seed, count| sorted(|x, _| x, seed, count);
+        let weight = numbers(seed, shape.outputs * shape.inputs);
+        let (x, dy) = (numbers(3, shape.inputs * shape.positions), numbers(4, shape.outputs * shape.positions));
+        parts.make(shape.outputs, shape.inputs, &weight);
+        let of = |parts| {
+            let weight = Weight { values: &weight[..], parts };
+            let (mut y, mut dx) = (dy.clone(), x.clone());
+            linear(shape, weight, &x, &mut y, Write::Add);
+            linear_backward_input(shape, weight, &dy, &mut dx, Write::Set);
+            (y, dx)
+        };
+        assert!(of(Some(&parts)) == of(None), "bits differ");
     }
 }

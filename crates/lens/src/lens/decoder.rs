@@ -104,7 +104,7 @@ fn shape(matrix: &[f32], width: usize, columns: usize) -> Linear {
 pub(crate) fn map(matrix: &[f32], bias: &[f32], (width, columns): (usize, usize), x: &[f32]) -> Vec<f32> {
     let shape = shape(matrix, width, columns);
     let mut y = vec![0.0; shape.outputs * columns];
-    linear(shape, matrix, x, &mut y, Write::Set);
+    linear(shape, matrix.into(), x, &mut y, Write::Set);
     if !bias.is_empty() {
         add_bias(bias, columns, &mut y);
     }
@@ -114,7 +114,7 @@ pub(crate) fn map(matrix: &[f32], bias: &[f32], (width, columns): (usize, usize)
 /// `W^T dy`.
 fn back(matrix: &[f32], (width, columns): (usize, usize), dy: &[f32]) -> Vec<f32> {
     let mut dx = vec![0.0; width * columns];
-    linear_backward_input(shape(matrix, width, columns), matrix, dy, &mut dx, Write::Set);
+    linear_backward_input(shape(matrix, width, columns), matrix.into(), dy, &mut dx, Write::Set);
     dx
 }
 
