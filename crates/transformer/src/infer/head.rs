@@ -89,7 +89,9 @@ impl Model {
             let (x, columns) = hidden.columns(start..end);
             let parts = parts_of(&x, columns.0);
             let of = Columns { values: &x, parts: parts.as_ref(), used: columns.1 };
-            let slabs: Vec<(usize, Range<usize>)> = self.head.slabs(SLAB / columns.0).collect();
+            // A few slabs for each thread, so that none waits long for the last.
+            let rows = self.config.vocabulary.div_ceil(4 * rayon::current_num_threads()).min(SLAB / columns.0);
+            let slabs: Vec<(usize, Range<usize>)> = self.head.slabs(rows).collect();
             let read = |logits: &mut Vec<f32>, (piece, rows): &(usize, Range<usize>)| {
                 // What the buffer held before is overwritten.
                 logits.resize(rows.len() * columns.0, 0.0);
