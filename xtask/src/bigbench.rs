@@ -21,7 +21,7 @@ const T5: &str = "t5==0.9.4";
 
 /// Tasks of at most 1 MB (most of them), or all where `SALTUS_BIGBENCH=all` asks for it (20 minutes).
 pub(crate) fn check() -> Result {
-    let example = shell::release_example("saltus-eval", "bigbench")?;
+    let example = shell::tested_example("bigbench")?;
     let folder = shell::target().join("bigbench");
     std::fs::create_dir_all(&folder).map_err(|e| format!("cannot create {}: {e}", folder.display()))?;
     let (archive, packages) = (archive()?, packages()?);

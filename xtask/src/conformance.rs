@@ -2,13 +2,13 @@
 
 use crate::{
     bigbench, eval, export, judge, kill, law, lm_eval, models, python,
-    shell::{self, Result, cargo, section},
+    shell::{self, Result, section},
 };
 use std::{path::Path, process::Command};
 
 type Part = (&'static str, &'static str, fn() -> Result);
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 10] = [
     ("torch", "trained models, gradients and AdamW steps against transformers and PyTorch", torch),
     ("models", "foreign models and tokenizers against transformers, llama.cpp and llama2.c", models::check),
     ("lm_eval", "task files: contexts, continuations and scores against lm-evaluation-harness", lm_eval::check),
@@ -19,7 +19,6 @@ const PARTS: [Part; 11] = [
     ("judge", "verdicts on published measurements against what is known of them", judge::check),
     ("records", "records in pandas, polars and DuckDB", records),
     ("kill", "the same findings after ten kills, and at 1, 2 and 4 threads", kill::check),
-    ("page", "the report in headless Chromium", page),
 ];
 
 /// Runs the named parts (all of them when none is named), also after one has failed.
@@ -44,9 +43,9 @@ pub(crate) fn run(names: &[&str]) -> Result {
 /// What saltus-train's and our own example dump, against transformers and PyTorch.
 fn torch() -> Result {
     let folder = shell::scratch("torch")?;
-    shell::run(Command::new(shell::release_example("saltus-train", "gradient_dump")?).arg(&folder))?;
+    shell::run(Command::new(shell::tested_example("gradient_dump")?).arg(&folder))?;
     add_grown_model(&folder)?;
-    shell::run(Command::new(shell::release_example("xtask", "agreement")?).arg(&folder))?;
+    shell::run(Command::new(shell::tested_example("agreement")?).arg(&folder))?;
     shell::run(python::script("torch_agreement.py")?.arg(&folder))
 }
 
@@ -71,9 +70,4 @@ fn add_grown_model(folder: &Path) -> Result {
 fn records() -> Result {
     let folder = kill::tiny_study("records", None)?;
     shell::run(python::script("records.py")?.arg(&folder))
-}
-
-/// The report's own tests; here a missing browser fails them.
-fn page() -> Result {
-    shell::run(cargo("test --package saltus-report").env("SALTUS_REQUIRE_BROWSER", "1"))
 }

@@ -7,7 +7,7 @@ use crate::{
 
 /// Small tasks of every kind through both programs on the same weights; two minutes once all is built.
 pub(crate) fn check() -> Result {
-    let saltus = shell::release_saltus()?;
+    let saltus = shell::tested_saltus()?;
     let (folder, packages) = (shell::scratch("eval")?, models::packages()?);
     let mut script = python::script("eval.py")?;
     script.env("HF_HOME", folder.join("cache")).env("TQDM_DISABLE", "1").arg(saltus);

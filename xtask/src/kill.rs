@@ -20,7 +20,7 @@ pub(crate) type Files = BTreeMap<PathBuf, Vec<u8>>;
 /// The tiny study, uninterrupted, at 1, 2 and 4 threads, and after ten SIGKILLs: the same bytes each time.
 pub(crate) fn check() -> Result {
     // Building is not part of what is timed below.
-    shell::release_saltus()?;
+    shell::tested_saltus()?;
     let begun = Instant::now();
     let reference = files(&tiny_study("uninterrupted", Some(2))?)?;
     let seconds = begun.elapsed().as_secs_f64();
@@ -37,7 +37,7 @@ pub(crate) fn check() -> Result {
 /// Runs conformance/tiny.toml in a fresh folder, which it gives.
 pub(crate) fn tiny_study(name: &str, threads: Option<usize>) -> Result<PathBuf> {
     let folder = shell::scratch(name)?.join("out");
-    let mut run = command(&shell::release_saltus()?, &folder);
+    let mut run = command(&shell::tested_saltus()?, &folder);
     if let Some(threads) = threads {
         run.args(["--threads", &threads.to_string()]);
     }
@@ -55,7 +55,7 @@ fn command(saltus: &Path, out: &Path) -> Command {
 /// Kills runs at random moments until ten were killed at work; a study that was finished before its kill starts again
 /// in an empty folder. `seconds`: how long an uninterrupted run takes.
 fn killed(seconds: f64) -> Result<PathBuf> {
-    let saltus = shell::release_saltus()?;
+    let saltus = shell::tested_saltus()?;
     let mut folder = shell::scratch("killed")?.join("out");
     let (mut state, mut kills) = (SEED, 0);
     while kills < KILLS {

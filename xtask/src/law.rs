@@ -11,7 +11,7 @@ const RESAMPLES: &str = "4000";
 pub(crate) fn check() -> Result {
     let runs = shell::shared("data/scaling/chinchilla_fig4.csv")?;
     let expected = parse(&shell::read(&shell::shared("data/scaling/expected_chinchilla.json")?)?)?;
-    let program = shell::release_example("saltus-law", "chinchilla")?;
+    let program = shell::tested_example("chinchilla")?;
     let fit = parse(&shell::output(Command::new(program).arg(runs).arg(RESAMPLES))?)?;
     let wrong = differences(&fit, &expected["chinchilla_fig4"])?;
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }

@@ -7,6 +7,6 @@ use crate::{
 
 /// Tasks of every kind over small data that the script writes; half a minute once all is built.
 pub(crate) fn check() -> Result {
-    let program = shell::release_example("saltus-eval", "lm_eval")?;
+    let program = shell::tested_example("lm_eval")?;
     shell::run(python::script("lm_eval.py")?.arg(program).arg(shell::scratch("lm_eval")?))
 }

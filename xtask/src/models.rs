@@ -18,7 +18,7 @@ const PACKAGES: [&str; 6] = [
 
 /// Small models of every family, tokenizers, real models; all of them, also after one has failed.
 pub(crate) fn check() -> Result {
-    let ask = shell::release_example("xtask", "ask")?;
+    let ask = shell::tested_example("ask")?;
     let texts = ["data/text/tinyshakespeare.txt", "data/text/wikitext2_valid.txt"].map(shell::shared);
     let [shakespeare, wikitext] = texts;
     let (shakespeare, wikitext) = (shakespeare?, wikitext?);

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::OnceLock,
 };
 
 /// Everything in xtask fails with a sentence.
@@ -44,6 +45,24 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         return Err(format!("{} ended with {}", describe(command), output.status));
     }
     String::from_utf8(output.stdout).map_err(|e| format!("{} wrote no UTF-8: {e}", describe(command)))
+}
+
+/// The folder of the programs that `cargo test` runs. They are built here as it builds them, the whole workspace at once, so
+/// that after it nothing is left to do.
+fn tested() -> Result<PathBuf> {
+    static BUILT: OnceLock<Result> = OnceLock::new();
+    let build = || run(&mut cargo("build --quiet --workspace --bins --examples"));
+    BUILT.get_or_init(build).clone().map(|()| target().join("debug"))
+}
+
+/// The example `name` as `cargo test` builds it.
+pub(crate) fn tested_example(name: &str) -> Result<PathBuf> {
+    Ok(tested()?.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
+}
+
+/// The `saltus` program as `cargo test` builds it.
+pub(crate) fn tested_saltus() -> Result<PathBuf> {
+    Ok(tested()?.join(format!("saltus{}", std::env::consts::EXE_SUFFIX)))
 }
 
 /// Builds the example `name` of `package` for release and gives the path of the program.

@@ -27,9 +27,17 @@ fn a_study_is_brought_up_to_date() {
     assert_eq!(cells, 4 * 3);
     let bytes = findings(folder.path());
 
+    // Findings of the same measurements are not made again, unless they are not what was written.
+    let path = folder.path().join("studies/tiny/findings.json");
+    let written = || fs::metadata(&path).unwrap().modified().unwrap();
+    let before = written();
     let second = run(folder.path(), &["--threads", "4"]);
     assert_eq!((&second["models_trained"], &second["cells_measured"]), (&0.into(), &0.into()));
-    assert!(findings(folder.path()) == bytes, "the findings differ");
+    assert_eq!((&second["verdicts"], &second["headlines"]), (&first["verdicts"], &first["headlines"]));
+    assert!(findings(folder.path()) == bytes && written() == before, "the findings were made again");
+    fs::write(&path, [&bytes[..], b" "].concat()).unwrap();
+    run(folder.path(), &[]);
+    assert!(findings(folder.path()) == bytes && written() > before, "the findings differ");
 
     // Asking more of one task measures that task again; weights and the other task stay.
     let more = TINY.replacen("items = 20\nletters", "items = 25\nletters", 1);

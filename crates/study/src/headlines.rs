@@ -45,8 +45,11 @@ fn loss(findings: &Findings) -> Option<Headline> {
 }
 
 fn main_abilities<'a>(findings: &'a Findings, shape: &'a str) -> impl Iterator<Item = &'a Ability> {
-    // The final answer of a step-by-step question is another reading of the ability that exact match is about.
-    findings.abilities.iter().filter(move |a| is_main(&a.metric) && a.metric != "final_answer" && a.shape == shape)
+    // As on the page, an ability that has a final answer is told by that, not by the exact match of all its steps.
+    let all = &findings.abilities;
+    let has_answer = |a: &Ability| all.iter().any(|b| b.metric == "final_answer" && name(b) == name(a));
+    let told = move |a: &&Ability| is_main(&a.metric) && (a.metric != "exact_match" || !has_answer(a));
+    all.iter().filter(move |a| a.shape == shape && told(a))
 }
 
 fn name(a: &Ability) -> String {

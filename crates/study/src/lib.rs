@@ -16,6 +16,7 @@ mod findings;
 mod forecast;
 mod headlines;
 pub mod inside;
+mod kept;
 mod laws;
 mod looks;
 mod plan;

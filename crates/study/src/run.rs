@@ -3,10 +3,10 @@
 use crate::{
     cells::{self, Measured},
     error::Error,
-    findings,
+    findings, kept,
     looks::{self, Found},
     plan::{ModelPlan, Study},
-    store::{Store, write_atomically},
+    store::Store,
     training,
 };
 use saltus_report::Findings;
@@ -177,9 +177,14 @@ fn conclude(
 ) -> Result<Outcome, Error> {
     tell(Event::Progress { phase: "judging", share: 0.0, detail: String::new() });
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(Error::room)?;
-    let findings = pool.install(|| findings::find(study, trained, measured, found));
-    let bytes = serde_json::to_vec_pretty(&findings).map_err(Error::room)?;
-    write_atomically(&store.findings(), &bytes)?;
+    let findings = pool.install(|| {
+        let basis = kept::basis(study, trained, measured, found);
+        if let Some(kept) = basis.as_ref().and_then(|basis| kept::read(store, basis)) {
+            return Ok(kept);
+        }
+        let findings = findings::find(study, trained, measured, found);
+        kept::write(store, basis.as_deref(), &findings).map(|()| findings)
+    })?;
     saltus_report::write(&findings, &store.report()).map_err(Error::room)?;
     tell(Event::Progress { phase: "judging", share: 1.0, detail: String::new() });
     Ok(Outcome {

@@ -149,6 +149,10 @@ impl Store {
     pub(crate) fn findings(&self) -> PathBuf {
         self.root.join("findings.json")
     }
+    /// What the findings were made from.
+    pub(crate) fn basis(&self) -> PathBuf {
+        self.root.join(".findings")
+    }
     /// The page.
     pub(crate) fn report(&self) -> PathBuf {
         self.root.join("report.html")
