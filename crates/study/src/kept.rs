@@ -26,8 +26,8 @@ pub(crate) fn basis(
     let program = blake3::hash(&fs::read(std::env::current_exe().ok()?).ok()?);
     let trained = trained.par_iter().map(|(model, trained)| hash(&(&model.rung, &model.key, model.control, trained)));
     let mut parts: Vec<blake3::Hash> = trained.collect();
-    parts.par_extend(measured.par_iter().map(|m| hash(m)));
-    parts.par_extend(found.par_iter().map(|f| hash(f)));
+    parts.par_extend(measured.par_iter().map(hash));
+    parts.par_extend(found.par_iter().map(hash));
     Some(hash(&(program, &study.name, &study.source.text, parts)).to_hex().to_string())
 }
 
