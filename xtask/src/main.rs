@@ -38,7 +38,7 @@ cargo xtask COMMAND
                              hostile model and task files for N minutes (1) each; targets: safetensors, gguf,
                              config, tokenizer, llama2c, bigbench, task_file, lm_eval, data, results
   conformance [PART...]      agreement with other programs and with itself; parts:
-                             torch, models, lm_eval, bigbench, eval, export, law, judge, records, kill, page (all when
+                             torch, models, lm_eval, bigbench, eval, export, law, judge, records, kill (all when
                              none is named); SALTUS_BIGBENCH=all compares all of BIG-bench
 
 The Python environment of `bench` and `conformance` (conformance/requirements.txt, about 6 GB with PyTorch) is made
