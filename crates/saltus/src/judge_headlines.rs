@@ -16,8 +16,10 @@ pub(crate) fn headlines(judged: &[Judged], abilities: &[Ability]) -> Vec<Headlin
     };
     let shape = |shape: Shape| move |j: &Judged| j.verdict.shape == shape;
     let ruled = |ruling: Ruling| move |j: &Judged| j.artefact.as_ref().is_some_and(|a| a.ruling == ruling);
+    // A jump that the metric alone has made is told as that.
+    let emerges = |j: &Judged| shape(Shape::Emergent)(j) && !ruled(Ruling::Yes)(j);
     let all = [
-        of("emergent", &emerge(judged), &shape(Shape::Emergent)),
+        of("emergent", &emerge(judged.iter().filter(|j| emerges(j))), &emerges),
         of("u-shape", "Worse with scale, then better", &shape(Shape::UShaped)),
         of("inverted-u", "Better with scale, then worse", &shape(Shape::InvertedU)),
         of("inverse", "Worse with scale", &shape(Shape::Inverse)),
@@ -28,8 +30,8 @@ pub(crate) fn headlines(judged: &[Judged], abilities: &[Ability]) -> Vec<Headlin
 }
 
 /// The sizes from which on what emerges is there.
-fn emerge(judged: &[Judged]) -> String {
-    let mut from: Vec<f64> = judged.iter().filter_map(|j| j.verdict.threshold).map(|t| t.scale).collect();
+fn emerge<'a>(judged: impl Iterator<Item = &'a Judged>) -> String {
+    let mut from: Vec<f64> = judged.filter_map(|j| j.verdict.threshold).map(|t| t.scale).collect();
     from.sort_by(f64::total_cmp);
     match (from.first(), from.last()) {
         (Some(a), Some(b)) if a < b => format!("Emergent, first seen at {} to {}", count(*a), count(*b)),

@@ -28,7 +28,8 @@ pub(crate) fn basis(
     let mut parts: Vec<blake3::Hash> = trained.collect();
     parts.par_extend(measured.par_iter().map(hash));
     parts.par_extend(found.par_iter().map(hash));
-    Some(hash(&(program, &study.name, &study.source.text, parts)).to_hex().to_string())
+    let study = (&study.name, &study.source.text, study.delta, study.resamples);
+    Some(hash(&(program, study, parts)).to_hex().to_string())
 }
 
 /// A type says all of itself in its `Debug`, floats to the last bit.
