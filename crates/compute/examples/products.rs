@@ -5,7 +5,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 use saltus_compute::{
-    Columns, Format, Linear, StoredRows, Weight, WeightParts, Write, as_bytes, linear, linear_backward_input,
+    Format, Linear, MapInput, StoredRows, Weight, WeightParts, Write, as_bytes, linear, linear_backward_input,
     linear_backward_weight, linear_stored,
 };
 use std::{hint::black_box, time::Instant};
@@ -50,12 +50,12 @@ fn main() {
         let of = Weight { values: &weight[..], parts: Some(&parts) };
         let flops = 2.0 * (outputs * inputs * positions) as f64;
         let forward = best(flops, || linear(shape, of, &x, &mut y, Write::Set));
-        let input = best(flops, || linear_backward_input(shape, of, &dy, &mut dx, Write::Set));
+        let by_input = best(flops, || linear_backward_input(shape, of, &dy, &mut dx, Write::Set));
         let by_weight = best(flops, || linear_backward_weight(shape, &dy, &x, &mut dw));
-        let columns = Columns { values: &x, parts: None, used: positions };
-        let bf16 = best(flops, || linear_stored(shape, stored, columns, &mut y, Write::Set));
+        let input = MapInput { values: &x, parts: None, used: positions };
+        let bf16 = best(flops, || linear_stored(shape, stored, input, &mut y, Write::Set));
         println!(
-            "{name:<18}{outputs:>8}{inputs:>7}{positions:>7}{forward:>9.0}{input:>9.0}{by_weight:>9.0}{bf16:>9.0}"
+            "{name:<18}{outputs:>8}{inputs:>7}{positions:>7}{forward:>9.0}{by_input:>9.0}{by_weight:>9.0}{bf16:>9.0}"
         );
     }
 }

@@ -47,7 +47,7 @@ pub use norm::{Normed, rms_norm, rms_norm_again, rms_norm_backward};
 pub use optimizer::{AdamW, AdamWState, adamw};
 pub use real::Real;
 pub use rope::{Pairing, Turn, angle_table, rope, rope_partial, rope_table};
-pub use stored::{Columns, Format, StoredRows, as_bytes, expand, linear_stored, stored_row};
+pub use stored::{Format, MapInput, StoredRows, as_bytes, expand, linear_stored, stored_row};
 pub use tiles::{Parts, PartsShare, WeightParts};
 
 /// The number of positions is a multiple of this: the widest register holds so many f32.

@@ -69,6 +69,13 @@ pub struct StoredRows<'a> {
     pub bytes: &'a [u8],
 }
 
+impl<'a> StoredRows<'a> {
+    /// The numbers as they lie there, if they are f32 and lie as those of this machine do.
+    pub(crate) fn numbers(self) -> Option<&'a [f32]> {
+        pulp::bytemuck::try_cast_slice(self.bytes).ok().filter(|_| self.format == Format::F32)
+    }
+}
+
 /// Expands whole blocks: `bytes` holds `to.len()` numbers.
 pub fn expand(format: Format, bytes: &[u8], to: &mut [f32]) {
     debug_assert_eq!(bytes.len(), format.bytes(to.len()));
@@ -97,7 +104,7 @@ const FEW: usize = 4;
 
 /// Activations that stored weights multiply.
 #[derive(Clone, Copy)]
-pub struct Columns<'a> {
+pub struct MapInput<'a> {
     /// `[inputs, positions]`.
     pub values: &'a [f32],
     /// Their parts, if they were made before; products make their own otherwise, to the same bits.
@@ -108,9 +115,9 @@ pub struct Columns<'a> {
 
 /// The linear map with stored weights, as exact as f32 is: `y = W x` or `y += W x`, in the columns that matter.
 /// `weight` holds `shape.outputs` rows of `shape.inputs` numbers.
-pub fn linear_stored(shape: Linear, weight: StoredRows<'_>, columns: Columns<'_>, y: &mut [f32], write: Write) {
+pub fn linear_stored(shape: Linear, weight: StoredRows<'_>, input: MapInput<'_>, y: &mut [f32], write: Write) {
     let Linear { outputs, inputs, positions } = shape;
-    let Columns { values: x, parts, used } = columns;
+    let MapInput { values: x, parts, used } = input;
     debug_assert_eq!(weight.bytes.len(), weight.format.bytes(outputs * inputs));
     if used <= FEW {
         return few(shape, weight, used, x, y, write);
@@ -118,9 +125,7 @@ pub fn linear_stored(shape: Linear, weight: StoredRows<'_>, columns: Columns<'_>
     if positions > NARROW && tiles::linear_stored(shape, weight, (x, parts), y, write) {
         return;
     }
-    if weight.format == Format::F32
-        && let Ok(values) = pulp::bytemuck::try_cast_slice(weight.bytes)
-    {
+    if let Some(values) = weight.numbers() {
         return linear_exact(shape, values, x, y, write);
     }
     // Whole groups of rows, as the product's register tiles want them.

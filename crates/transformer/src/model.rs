@@ -9,7 +9,7 @@ use bytes::Bytes;
 use rayon::prelude::*;
 use saltus_checkpoint::Checkpoint;
 use saltus_compute::{
-    Columns, Format, Linear, Parts, PartsShare, StoredRows, Write, add_bias, expand, layer_norm, linear_stored,
+    Format, Linear, MapInput, Parts, PartsShare, StoredRows, Write, add_bias, expand, layer_norm, linear_stored,
     rms_norm, stored_row,
 };
 use std::{
@@ -331,9 +331,9 @@ pub(crate) fn parts_of(x: &[f32], columns: usize) -> Option<Parts> {
 /// [`apply_all`] without the biases.
 fn apply_matrices(maps: &mut [(&Affine, &mut [f32])], (columns, used): (usize, usize), x: &[f32]) {
     let parts = parts_of(x, columns);
-    let x_columns = Columns { values: x, parts: parts.as_ref(), used };
+    let input = MapInput { values: x, parts: parts.as_ref(), used };
     let product = |(matrix, format, bytes, y): (&Matrix, Format, &[u8], &mut [f32])| {
-        linear_stored(matrix.shape(y, columns), StoredRows { format, bytes }, x_columns, y, Write::Set);
+        linear_stored(matrix.shape(y, columns), StoredRows { format, bytes }, input, y, Write::Set);
     };
     let outputs: usize = maps.iter().map(|(_, y)| y.len() / columns).sum();
     let inputs = x.len() / columns;
@@ -389,7 +389,7 @@ impl Affine {
         &self,
         (number, rows): (usize, Range<usize>),
         columns: usize,
-        x: Columns<'_>,
+        input: MapInput<'_>,
         y: &mut [f32],
     ) {
         let (matrix, piece) = (&self.matrix, &self.matrix.pieces[number]);
@@ -397,7 +397,7 @@ impl Affine {
         let before: usize = matrix.pieces[..number].iter().map(|p| p.bytes.len() / p.format.bytes(matrix.inputs)).sum();
         let bytes = &piece.bytes[(rows.start - before) * row_bytes..(rows.end - before) * row_bytes];
         let stored = StoredRows { format: piece.format, bytes };
-        linear_stored(matrix.shape(y, columns), stored, x, y, Write::Set);
+        linear_stored(matrix.shape(y, columns), stored, input, y, Write::Set);
         if !self.bias.is_empty() {
             add_bias(&self.bias[rows], columns, y);
         }

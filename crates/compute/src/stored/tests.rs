@@ -88,8 +88,8 @@ fn products_are_those_of_the_expanded_weights() {
         linear_exact(shape, &values, &x, &mut expect, Write::Add);
         for used in [1, 3, FEW, FEW + 1, 20, shape.positions] {
             let mut y = vec![1.0; expect.len()];
-            let columns = Columns { values: &x, parts: None, used };
-            linear_stored(shape, rows, columns, &mut y, Write::Add);
+            let input = MapInput { values: &x, parts: None, used };
+            linear_stored(shape, rows, input, &mut y, Write::Add);
             let scale = expect.iter().fold(0.0f32, |most, x| most.max(x.abs()));
             for (row, expect) in y.chunks(shape.positions).zip(expect.chunks(shape.positions)) {
                 for (y, expect) in row.iter().zip(expect).take(used) {
@@ -116,8 +116,8 @@ fn parts_made_before_change_no_bit(weight: StoredRows<'_>, shape: Linear, x: &[f
             parts.shares(shares).for_each(|share| share.make(&x));
             let of = |parts| {
                 let mut y = vec![0.5; shape.outputs * positions];
-                let columns = Columns { values: &x, parts, used: positions };
-                linear_stored(shape, weight, columns, &mut y, Write::Add);
+                let input = MapInput { values: &x, parts, used: positions };
+                linear_stored(shape, weight, input, &mut y, Write::Add);
                 y
             };
             assert_eq!(of(Some(&parts)), of(None), "{:?} {positions}", weight.format);

@@ -1,12 +1,15 @@
 //! The parts of a whole factor, made once for all products that read it.
 
-use super::{Depth, EXACT, Factor, SIDE, STEP, Side, TRAINING, Tile, grow, long_rows, serves};
+use super::{
+    Depth, EXACT, Factor, SIDE, STEP, TRAINING, Tile, grow, serves,
+    split::{left_panel, right_panels},
+    suits,
+};
 use crate::matmul::{Matrix, NARROW};
 use pulp::{Simd, WithSimd};
 use std::sync::Mutex;
 
 /// [`SIDE`] rows or columns after [`SIDE`], each with all its steps.
-#[derive(Default)]
 pub(crate) struct Panels {
     tiles: Vec<Tile>,
     /// Parts of each number.
@@ -98,11 +101,8 @@ impl WithSimd for Make<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Make(PartsShare { tiles, inputs, positions, first }, x) = self;
-        let (factor, depth) = (Factor::Plain(Matrix { data: x, stride: positions }), Depth::of(inputs));
-        for (number, to) in tiles.chunks_exact_mut(depth.tiles(EXACT)).enumerate() {
-            let side = Side { factor, left: false, at: first + number * SIDE, limits: (positions, inputs) };
-            side.parts::<S, EXACT>(simd, depth, to);
-        }
+        let factor = Factor::Plain(Matrix { data: x, stride: positions });
+        right_panels::<S, EXACT>(simd, factor, (positions, inputs), first, Depth::of(inputs), tiles);
     }
 }
 
@@ -142,21 +142,17 @@ impl WithSimd for MakeWeight<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let MakeWeight { parts, shape: (outputs, inputs), weight } = self;
         let matrix = Matrix { data: weight, stride: inputs };
-        if serves(inputs) {
-            let panels = parts.forward.get_or_insert_with(|| Panels::new(Vec::new(), TRAINING, (outputs, inputs)));
-            let depth = Depth::of(inputs);
-            for (number, to) in panels.tiles.chunks_exact_mut(depth.tiles(TRAINING)).enumerate() {
-                let rows = (number * SIDE, SIDE.min(outputs - number * SIDE));
-                long_rows::<S, TRAINING>(simd, matrix, rows, depth, to);
+        for (panels, factor, (count, length)) in [
+            (&mut parts.forward, Factor::Plain(matrix), (outputs, inputs)),
+            (&mut parts.backward, Factor::Turned(matrix), (inputs, outputs)),
+        ] {
+            if !suits::<S>(length) {
+                continue;
             }
-        }
-        if serves(outputs) {
-            let panels = parts.backward.get_or_insert_with(|| Panels::new(Vec::new(), TRAINING, (inputs, outputs)));
-            let depth = Depth::of(outputs);
+            let panels = panels.get_or_insert_with(|| Panels::new(Vec::new(), TRAINING, (count, length)));
+            let depth = Depth::of(length);
             for (number, to) in panels.tiles.chunks_exact_mut(depth.tiles(TRAINING)).enumerate() {
-                let (factor, limits) = (Factor::Turned(matrix), (inputs, outputs));
-                let side = Side { factor, left: true, at: number * SIDE, limits };
-                side.parts::<S, TRAINING>(simd, depth, to);
+                left_panel::<S, TRAINING>(simd, factor, (count, length), number * SIDE, depth, to);
             }
         }
     }

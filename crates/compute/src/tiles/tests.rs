@@ -2,7 +2,7 @@
 //! the same of the vector units.
 
 use crate::{
-    Columns, Format, Linear, StoredRows, Weight, WeightParts, Write, check::numbers, expand, linear,
+    Format, Linear, MapInput, StoredRows, Weight, WeightParts, Write, check::numbers, expand, linear,
     linear_backward_input, linear_backward_weight, linear_stored, matmul::linear_exact, tiles::serves,
 };
 
@@ -163,8 +163,8 @@ fn every_stored_format_equals_its_numbers() {
         let (mut is, mut should) =
             (vec![1.0; shape.outputs * shape.positions], vec![1.0; shape.outputs * shape.positions]);
         linear_exact(shape, &weight, &x, &mut should, Write::Add);
-        let columns = Columns { values: &x, parts: None, used: shape.positions };
-        linear_stored(shape, StoredRows { format, bytes: &bytes }, columns, &mut is, Write::Add);
+        let input = MapInput { values: &x, parts: None, used: shape.positions };
+        linear_stored(shape, StoredRows { format, bytes: &bytes }, input, &mut is, Write::Add);
         let size = should.iter().fold(0.0f32, |most, x| most.max(x.abs()));
         for (is, should) in is.iter().zip(&should) {
             assert!((is - should).abs() <= 4e-7 * size, "{format:?}: {is} {should}");

@@ -3,7 +3,7 @@
 use super::{compute_activation, normed_by, pick};
 use crate::model::{Model, parts_of};
 use rayon::prelude::*;
-use saltus_compute::{BLOCK, Columns, Prediction, Readout, activate, readout, soft_cap};
+use saltus_compute::{BLOCK, MapInput, Prediction, Readout, activate, readout, soft_cap};
 use saltus_lm::TokenId;
 use std::{borrow::Cow, ops::Range};
 
@@ -88,14 +88,14 @@ impl Model {
                 targets[from..to].iter().map(|(c, token)| (c - start, *token)).collect();
             let (x, columns) = hidden.columns(start..end);
             let parts = parts_of(&x, columns.0);
-            let of = Columns { values: &x, parts: parts.as_ref(), used: columns.1 };
+            let input = MapInput { values: &x, parts: parts.as_ref(), used: columns.1 };
             // A few slabs for each thread, so that none waits long for the last.
             let rows = self.config.vocabulary.div_ceil(4 * rayon::current_num_threads()).min(SLAB / columns.0);
             let slabs: Vec<(usize, Range<usize>)> = self.head.slabs(rows).collect();
             let read = |logits: &mut Vec<f32>, (piece, rows): &(usize, Range<usize>)| {
                 // What the buffer held before is overwritten.
                 logits.resize(rows.len() * columns.0, 0.0);
-                self.head.apply_slab((*piece, rows.clone()), columns.0, of, logits);
+                self.head.apply_slab((*piece, rows.clone()), columns.0, input, logits);
                 self.cap_logits(logits);
                 (rows.start as u32, readout(rows.start as u32, logits, columns.0, &targets))
             };
