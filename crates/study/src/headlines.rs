@@ -1,7 +1,10 @@
 //! The headline findings in sentences, from the verdicts alone: nothing is said here that no verdict says.
 
 use crate::findings::{is_main, label};
-use saltus_report::findings::{Ability, Effect, Findings, Headline, Threshold};
+use saltus_report::{
+    findings::{Ability, Effect, Findings, Headline, Threshold},
+    metric_rank,
+};
 
 /// One sentence for each finding that a reader should see first.
 pub(crate) fn headlines(findings: &Findings) -> Vec<Headline> {
@@ -44,12 +47,15 @@ fn loss(findings: &Findings) -> Option<Headline> {
     Some(headline("loss", text, vec!["L(N)".into()]))
 }
 
+/// Abilities of a shape by the metrics that people quote, each by the one that the page shows first: a final answer rather
+/// than the exact match of all its steps.
 fn main_abilities<'a>(findings: &'a Findings, shape: &'a str) -> impl Iterator<Item = &'a Ability> {
-    // As on the page, an ability that has a final answer is told by that, not by the exact match of all its steps.
     let all = &findings.abilities;
-    let has_answer = |a: &Ability| all.iter().any(|b| b.metric == "final_answer" && name(b) == name(a));
-    let told = move |a: &&Ability| is_main(&a.metric) && (a.metric != "exact_match" || !has_answer(a));
-    all.iter().filter(move |a| a.shape == shape && told(a))
+    let same =
+        |a: &Ability, b: &Ability| (&a.family, &a.task, &a.style, a.shots) == (&b.family, &b.task, &b.style, b.shots);
+    let is_first =
+        move |a: &Ability| !all.iter().any(|b| same(a, b) && metric_rank(&b.metric) < metric_rank(&a.metric));
+    all.iter().filter(move |a| a.shape == shape && is_main(&a.metric) && is_first(a))
 }
 
 fn name(a: &Ability) -> String {
