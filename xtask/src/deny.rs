@@ -48,7 +48,7 @@ fn deny(program: &PathBuf) -> Command {
 
 fn install() -> Result<PathBuf> {
     let root = shell::target().join("tools");
-    let program = root.join("bin").join(format!("cargo-deny{}", std::env::consts::EXE_SUFFIX));
+    let program = root.join("bin").join(shell::program("cargo-deny"));
     let version = Command::new(&program).arg("--version").stderr(Stdio::null()).output();
     if version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).trim() == format!("cargo-deny {VERSION}")) {
         return Ok(program);

@@ -47,6 +47,11 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).map_err(|e| format!("{} wrote no UTF-8: {e}", describe(command)))
 }
 
+/// The file name of a program.
+pub(crate) fn program(name: &str) -> String {
+    format!("{name}{}", std::env::consts::EXE_SUFFIX)
+}
+
 /// The folder of the programs that `cargo test` runs. They are built here as it builds them, the whole workspace at once, so
 /// that after it nothing is left to do.
 fn tested() -> Result<PathBuf> {
@@ -57,24 +62,24 @@ fn tested() -> Result<PathBuf> {
 
 /// The example `name` as `cargo test` builds it.
 pub(crate) fn tested_example(name: &str) -> Result<PathBuf> {
-    Ok(tested()?.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
+    Ok(tested()?.join("examples").join(program(name)))
 }
 
 /// The `saltus` program as `cargo test` builds it.
 pub(crate) fn tested_saltus() -> Result<PathBuf> {
-    Ok(tested()?.join(format!("saltus{}", std::env::consts::EXE_SUFFIX)))
+    Ok(tested()?.join(program("saltus")))
 }
 
 /// Builds the example `name` of `package` for release and gives the path of the program.
 pub(crate) fn release_example(package: &str, name: &str) -> Result<PathBuf> {
     run(&mut cargo(&format!("build --quiet --release --package {package} --example {name}")))?;
-    Ok(target().join("release/examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
+    Ok(target().join("release/examples").join(program(name)))
 }
 
 /// Builds the `saltus` program for release and gives its path.
 pub(crate) fn release_saltus() -> Result<PathBuf> {
     run(&mut cargo("build --quiet --release --bin saltus"))?;
-    Ok(target().join("release").join(format!("saltus{}", std::env::consts::EXE_SUFFIX)))
+    Ok(target().join("release").join(program("saltus")))
 }
 
 /// An input that is not part of this repository: below `$SALTUS_SHARED`, else `../shared`.
