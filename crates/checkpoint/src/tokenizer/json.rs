@@ -146,7 +146,7 @@ impl FileTokenizer {
             let problem = format!("expected a tokenizer as Hugging Face's `tokenizers` writes it, found {e}");
             Error::file(path, problem, MAKE_IT)
         };
-        let pipeline = guarded(|| Pipeline::new(Tokenizer::from_bytes(&bytes)?)).map_err(refused)?;
+        let pipeline = guarded(|| Pipeline::new(std::str::from_utf8(&bytes)?.parse()?)).map_err(refused)?;
         // A vocabulary without the letter that is tried says nothing about what it adds.
         let (before, after) = pipeline.around().unwrap_or_default();
         Ok(FileTokenizer {
