@@ -161,6 +161,13 @@ pub struct Threshold {
     pub high: f64,
 }
 
+impl Ability {
+    /// Whether it was ruled that its metric alone made the jump.
+    pub fn is_made_by_metric(&self) -> bool {
+        self.artefact.as_ref().is_some_and(|artefact| artefact.ruling == "yes")
+    }
+}
+
 /// A ruling on whether the metric made the jump.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Artefact {

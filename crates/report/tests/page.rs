@@ -55,6 +55,21 @@ fn the_structure_is_as_reviewed() {
 }
 
 #[test]
+fn jumps_of_the_metric_are_not_shown_as_emerging() {
+    let shown = |findings: &_| {
+        let figures: serde_json::Value = serde_json::from_str(&block(&page(findings), "figures")).unwrap();
+        let all = figures.as_array().unwrap();
+        let figure = all.iter().find(|f| f["id"] == "figure-thresholds").unwrap();
+        figure["layers"][0]["names"].as_array().unwrap().len()
+    };
+    let mut findings = sample();
+    let before = shown(&findings);
+    let jump = findings.abilities.iter_mut().find(|a| a.is_made_by_metric() && a.threshold.is_some()).unwrap();
+    jump.artefact.as_mut().unwrap().ruling = "no".into();
+    assert_eq!(shown(&findings), before + 1);
+}
+
+#[test]
 fn the_same_findings_give_the_same_bytes() {
     assert_eq!(page(&sample()), page(&sample()));
 }

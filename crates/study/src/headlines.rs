@@ -69,7 +69,7 @@ fn is_ruled(a: &Ability, ruling: &str) -> bool {
 
 fn emergent(findings: &Findings) -> Option<Headline> {
     // A jump that the metric alone has made is told as that.
-    let found: Vec<&Ability> = main_abilities(findings, "emergent").filter(|a| !is_ruled(a, "yes")).collect();
+    let found: Vec<&Ability> = main_abilities(findings, "emergent").filter(|a| !a.is_made_by_metric()).collect();
     let tell = |a: &Ability| match &a.threshold {
         Some(t) => format!("{} ({})", name(a), range(t)),
         None => name(a),

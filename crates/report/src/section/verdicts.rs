@@ -25,7 +25,7 @@ pub(crate) fn verdicts(page: &mut Page) -> Option<Section> {
         body.push_str(&page.figure(chart::ability::thresholds("figure-thresholds", &rows)));
         body.push_str(
             "<p class=\"note\">Dot: estimated size. Bar: 95% interval, never finer than the sizes tested. \
-             Only abilities judged emergent by their main metric are shown.</p>\n",
+             Only abilities judged emergent by their main metric are shown, and no jump that the metric alone has made.</p>\n",
         );
     }
     body.push_str(&filters(f));
@@ -38,7 +38,7 @@ fn emerging(f: &Findings) -> Vec<(String, Threshold)> {
     let mut rows: Vec<(String, Threshold)> = conditions(&f.abilities)
         .iter()
         .map(|c| &f.abilities[c.members[0]])
-        .filter(|a| a.shape == "emergent")
+        .filter(|a| a.shape == "emergent" && !a.is_made_by_metric())
         .filter_map(|a| Some((words::ability_name(a), a.threshold?)))
         .collect();
     rows.sort_by(|a, b| a.1.scale.total_cmp(&b.1.scale));
