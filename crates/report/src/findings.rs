@@ -162,9 +162,9 @@ pub struct Threshold {
 }
 
 impl Ability {
-    /// Whether it was ruled that its metric alone made the jump.
-    pub fn is_made_by_metric(&self) -> bool {
-        self.artefact.as_ref().is_some_and(|artefact| artefact.ruling == "yes")
+    /// Whether it was ruled so that the metric made the jump: `yes`, `in part` or `no`.
+    pub fn is_ruled(&self, ruling: &str) -> bool {
+        self.artefact.as_ref().is_some_and(|artefact| artefact.ruling == ruling)
     }
 }
 

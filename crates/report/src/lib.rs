@@ -22,7 +22,7 @@ mod words;
 
 pub use findings::Findings;
 pub use page::page;
-pub use words::metric_rank;
+pub use section::shown_first;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

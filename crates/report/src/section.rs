@@ -89,6 +89,11 @@ pub(crate) fn conditions(abilities: &[Ability]) -> Vec<Condition> {
     all.into_iter().map(|(_, c)| c).collect()
 }
 
+/// One ability of each condition, by the metric that the page shows first.
+pub fn shown_first(abilities: &[Ability]) -> impl Iterator<Item = &Ability> {
+    conditions(abilities).into_iter().map(|c| &abilities[c.members[0]])
+}
+
 /// A table of names and values; both sides are escaped here.
 pub(crate) fn facts<'a>(caption: &str, rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
     let rows: String = rows

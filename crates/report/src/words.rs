@@ -33,7 +33,7 @@ pub(crate) fn metric(key: &str) -> Metric {
 }
 
 /// Which of an ability's metrics is shown first: lower is earlier.
-pub fn metric_rank(key: &str) -> usize {
+pub(crate) fn metric_rank(key: &str) -> usize {
     const ORDER: [&str; 8] = [
         "final_answer",
         "choice_accuracy",

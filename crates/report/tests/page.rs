@@ -64,7 +64,7 @@ fn jumps_of_the_metric_are_not_shown_as_emerging() {
     };
     let mut findings = sample();
     let before = shown(&findings);
-    let jump = findings.abilities.iter_mut().find(|a| a.is_made_by_metric() && a.threshold.is_some()).unwrap();
+    let jump = findings.abilities.iter_mut().find(|a| a.is_ruled("yes") && a.threshold.is_some()).unwrap();
     jump.artefact.as_mut().unwrap().ruling = "no".into();
     assert_eq!(shown(&findings), before + 1);
 }

@@ -3,7 +3,7 @@
 use crate::findings::{is_main, label};
 use saltus_report::{
     findings::{Ability, Effect, Findings, Headline, Threshold},
-    metric_rank,
+    shown_first,
 };
 
 /// One sentence for each finding that a reader should see first.
@@ -50,26 +50,16 @@ fn loss(findings: &Findings) -> Option<Headline> {
 /// Abilities of a shape by the metrics that people quote, each by the one that the page shows first: a final answer rather
 /// than the exact match of all its steps.
 fn main_abilities<'a>(findings: &'a Findings, shape: &'a str) -> impl Iterator<Item = &'a Ability> {
-    let all = &findings.abilities;
-    let same =
-        |a: &Ability, b: &Ability| (&a.family, &a.task, &a.style, a.shots) == (&b.family, &b.task, &b.style, b.shots);
-    let is_first =
-        move |a: &Ability| !all.iter().any(|b| same(a, b) && metric_rank(&b.metric) < metric_rank(&a.metric));
-    all.iter().filter(move |a| a.shape == shape && is_main(&a.metric) && is_first(a))
+    shown_first(&findings.abilities).filter(move |a| a.shape == shape && is_main(&a.metric))
 }
 
 fn name(a: &Ability) -> String {
     label(&a.family, &a.task, &a.style, a.shots)
 }
 
-/// Whether it was ruled that the metric made the jump: `yes`, `in part` or `no`.
-fn is_ruled(a: &Ability, ruling: &str) -> bool {
-    a.artefact.as_ref().is_some_and(|artefact| artefact.ruling == ruling)
-}
-
 fn emergent(findings: &Findings) -> Option<Headline> {
     // A jump that the metric alone has made is told as that.
-    let found: Vec<&Ability> = main_abilities(findings, "emergent").filter(|a| !a.is_made_by_metric()).collect();
+    let found: Vec<&Ability> = main_abilities(findings, "emergent").filter(|a| !a.is_ruled("yes")).collect();
     let tell = |a: &Ability| match &a.threshold {
         Some(t) => format!("{} ({})", name(a), range(t)),
         None => name(a),
@@ -86,7 +76,7 @@ fn emergent(findings: &Findings) -> Option<Headline> {
 /// One headline for each ruling: the evidence of each ability is on its card.
 fn made_by_metric(findings: &Findings) -> Vec<Headline> {
     let of = |ruling: &str, how: &str| {
-        let ruled: Vec<&Ability> = findings.abilities.iter().filter(|a| is_ruled(a, ruling)).collect();
+        let ruled: Vec<&Ability> = findings.abilities.iter().filter(|a| a.is_ruled(ruling)).collect();
         let names: Vec<String> = ruled.iter().map(|a| name(a)).collect();
         let text = format!(
             "Exact match jumps {how} because of the metric: {}. There each token's accuracy to the power of the answer's \

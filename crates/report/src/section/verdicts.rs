@@ -1,6 +1,6 @@
 //! The table of verdicts, sortable and filterable, and the map of where abilities emerge.
 
-use super::{Section, ability_pill, conditions, known, section, shape_pill};
+use super::{Section, ability_pill, conditions, known, section, shape_pill, shown_first};
 use crate::chart;
 use crate::findings::{Ability, Findings, Threshold};
 use crate::html::escape;
@@ -25,7 +25,8 @@ pub(crate) fn verdicts(page: &mut Page) -> Option<Section> {
         body.push_str(&page.figure(chart::ability::thresholds("figure-thresholds", &rows)));
         body.push_str(
             "<p class=\"note\">Dot: estimated size. Bar: 95% interval, never finer than the sizes tested. \
-             Only abilities judged emergent by their main metric are shown, and no jump that the metric alone has made.</p>\n",
+             Only abilities judged emergent by their main metric are shown, and no jump that the metric alone has \
+             made.</p>\n",
         );
     }
     body.push_str(&filters(f));
@@ -35,10 +36,8 @@ pub(crate) fn verdicts(page: &mut Page) -> Option<Section> {
 
 /// Emergent abilities by main metric, earliest first.
 fn emerging(f: &Findings) -> Vec<(String, Threshold)> {
-    let mut rows: Vec<(String, Threshold)> = conditions(&f.abilities)
-        .iter()
-        .map(|c| &f.abilities[c.members[0]])
-        .filter(|a| a.shape == "emergent" && !a.is_made_by_metric())
+    let mut rows: Vec<(String, Threshold)> = shown_first(&f.abilities)
+        .filter(|a| a.shape == "emergent" && !a.is_ruled("yes"))
         .filter_map(|a| Some((words::ability_name(a), a.threshold?)))
         .collect();
     rows.sort_by(|a, b| a.1.scale.total_cmp(&b.1.scale));
@@ -46,8 +45,8 @@ fn emerging(f: &Findings) -> Vec<(String, Threshold)> {
 }
 
 fn filters(f: &Findings) -> String {
-    let all = conditions(&f.abilities);
-    let main = |shape: &str| all.iter().filter(|c| known(&f.abilities[c.members[0]].shape) == shape).count();
+    let all: Vec<&Ability> = shown_first(&f.abilities).collect();
+    let main = |shape: &str| all.iter().filter(|a| known(&a.shape) == shape).count();
     let buttons: String = SHAPES
         .iter()
         .filter(|s| f.abilities.iter().any(|a| known(&a.shape) == **s))
