@@ -360,6 +360,22 @@ mod tests {
         }
     }
 
+    /// Without the right features of the library, a CPU gets single numbers and multiply-adds by software.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn the_widest_registers_of_the_cpu_are_used() {
+        struct Lanes;
+        impl pulp::WithSimd for Lanes {
+            type Output = usize;
+            fn with_simd<S: Simd>(self, _: S) -> usize {
+                S::F32_LANES
+            }
+        }
+        let lanes = pulp::Arch::new().dispatch(Lanes);
+        let widest = pulp::x86::V4::try_new().map(|_| 16).or(pulp::x86::V3::try_new().map(|_| 8));
+        assert!(widest.is_none_or(|widest| lanes == widest), "{lanes} of {widest:?}");
+    }
+
     #[test]
     fn what_is_no_number_has_no_exponential() {
         let mut x = vec![0.5f32; 64];

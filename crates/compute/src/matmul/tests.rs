@@ -58,8 +58,11 @@ proptest! {
 }
 
 #[test]
-fn a_long_contraction_is_blocked() {
-    check(Linear { outputs: 17, inputs: 2 * DEPTH + 3, positions: 5 * crate::BLOCK });
+fn what_does_not_fit_the_caches_is_cut() {
+    // Several parts of the contraction, blocks of rows, groups of panels; nothing comes out even.
+    check(Linear { outputs: 17, inputs: 1027, positions: 5 * crate::BLOCK });
+    check(Linear { outputs: 101, inputs: 610, positions: 40 * crate::BLOCK });
+    check(Linear { outputs: 650, inputs: 61, positions: 4 * crate::BLOCK });
 }
 
 #[test]
