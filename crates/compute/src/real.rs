@@ -81,6 +81,13 @@ pub trait Real:
         a: Self::Vector<S>,
         b: Self::Vector<S>,
     ) -> Self::Vector<S>;
+    /// Runs `single` for f32, which is the same in every crate, and `general` for f64.
+    #[doc(hidden)]
+    fn run<'a, O: Operation>(
+        on: O::On<'a, Self>,
+        single: fn(O::On<'a, f32>) -> O::Result<f32>,
+        general: impl FnOnce(O::On<'a, Self>) -> O::Result<Self>,
+    ) -> O::Result<Self>;
     /// Where `keep` is 0: 0; elsewhere `a`.
     #[doc(hidden)]
     fn where_not_zero<S: Simd>(s: S, keep: Self::Vector<S>, a: Self::Vector<S>) -> Self::Vector<S>;
@@ -89,7 +96,7 @@ pub trait Real:
 macro_rules! real {
     ($t:ident, $vector:ident, [$as_simd:ident $as_mut_simd:ident $splat:ident $add:ident $sub:ident $mul:ident $div:ident
       $max:ident $sqrt:ident $fma:ident $sum:ident $equal:ident $at_most:ident $select:ident],
-     $exp:ident, $tile:path, $scratch:ident) => {
+     $exp:ident, $tile:path, $scratch:ident, $which:tt) => {
         thread_local!(static $scratch: Cell<Vec<$t>> = const { Cell::new(Vec::new()) });
         impl Real for $t {
             type Vector<S: Simd> = S::$vector;
@@ -171,6 +178,13 @@ macro_rules! real {
             fn give_scratch(scratch: Vec<Self>) {
                 $scratch.set(scratch);
             }
+            fn run<'a, O: Operation>(
+                on: O::On<'a, Self>,
+                single: fn(O::On<'a, f32>) -> O::Result<f32>,
+                general: impl FnOnce(O::On<'a, Self>) -> O::Result<Self>,
+            ) -> O::Result<Self> {
+                ((single, general).$which)(on)
+            }
             #[inline(always)]
             fn where_not_zero<S: Simd>(s: S, keep: Self::Vector<S>, a: Self::Vector<S>) -> Self::Vector<S> {
                 let zero = s.$splat(0.0);
@@ -187,7 +201,8 @@ real!(
      select_f32s],
     exp_f32,
     transpose::tile_f32,
-    SCRATCH_F32
+    SCRATCH_F32,
+    0
 );
 real!(
     f64,
@@ -197,7 +212,8 @@ real!(
      select_f64s],
     exp_f64,
     transpose::tile,
-    SCRATCH_F64
+    SCRATCH_F64,
+    1
 );
 
 /// e^x = 2^n 2^r with n whole and |r| <= 1/2: a minimax polynomial in r, and n added to the exponent bits. The relative
@@ -312,14 +328,21 @@ operator!(Sub sub);
 operator!(Mul mul);
 operator!(Div div);
 
+/// An operation with its arguments, for either number type.
+#[doc(hidden)]
+pub trait Operation {
+    type On<'a, T: Real>;
+    type Result<T: Real>;
+}
+
 /// Defines an operation whose body is compiled once for each instruction set and chosen at run time: inside, `$simd`
-/// is the instruction set.
+/// is the instruction set. In f32 it is compiled here and in no crate that calls it.
 macro_rules! vectorized {
     ($(#[$meta:meta])* $vis:vis fn $name:ident<$t:ident>($simd:ident, $($arg:ident: $ty:ty),* $(,)?) -> $out:ty $body:block) => {
         $(#[$meta])*
         $vis fn $name<'a, $t: $crate::real::Real>($($arg: $ty),*) -> $out {
-            struct Op<'a, $t> { marker: std::marker::PhantomData<&'a $t>, $($arg: $ty),* }
-            impl<'a, $t: $crate::real::Real> pulp::WithSimd for Op<'a, $t> {
+            struct On<'a, $t> { marker: std::marker::PhantomData<&'a $t>, $($arg: $ty),* }
+            impl<'a, $t: $crate::real::Real> pulp::WithSimd for On<'a, $t> {
                 type Output = $out;
                 #[inline(always)]
                 fn with_simd<S: pulp::Simd>(self, $simd: S) -> $out {
@@ -327,23 +350,20 @@ macro_rules! vectorized {
                     $body
                 }
             }
-            pulp::Arch::new().dispatch(Op { marker: std::marker::PhantomData, $($arg),* })
+            struct Operation;
+            impl $crate::real::Operation for Operation {
+                type On<'a, $t: $crate::real::Real> = On<'a, $t>;
+                type Result<$t: $crate::real::Real> = $out;
+            }
+            fn single(on: On<'_, f32>) -> <Operation as $crate::real::Operation>::Result<f32> {
+                pulp::Arch::new().dispatch(on)
+            }
+            let on = On { marker: std::marker::PhantomData, $($arg),* };
+            $t::run::<Operation>(on, single, |on| pulp::Arch::new().dispatch(on))
         }
     };
     ($(#[$meta:meta])* $vis:vis fn $name:ident<$t:ident>($simd:ident, $($arg:ident: $ty:ty),* $(,)?) $body:block) => {
-        $(#[$meta])*
-        $vis fn $name<'a, $t: $crate::real::Real>($($arg: $ty),*) {
-            struct Op<'a, $t> { marker: std::marker::PhantomData<&'a $t>, $($arg: $ty),* }
-            impl<'a, $t: $crate::real::Real> pulp::WithSimd for Op<'a, $t> {
-                type Output = ();
-                #[inline(always)]
-                fn with_simd<S: pulp::Simd>(self, $simd: S) {
-                    let Self { marker: _, $($arg),* } = self;
-                    $body
-                }
-            }
-            pulp::Arch::new().dispatch(Op { marker: std::marker::PhantomData, $($arg),* });
-        }
+        $crate::real::vectorized! { $(#[$meta])* $vis fn $name<$t>($simd, $($arg: $ty),*) -> () $body }
     };
 }
 pub(crate) use vectorized;

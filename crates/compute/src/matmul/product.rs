@@ -40,14 +40,14 @@ pub(crate) struct MatrixMut<'a, T> {
 struct Cut {
     /// About how much of the contracted index is done at once.
     depth: usize,
-    /// Rows of the left factor that are copied together; all, as they lie, if 0.
+    /// Rows of the left factor that all panels pass by before the next.
     rows: usize,
     /// Numbers of the right factor that are packed together, a panel at least.
     packed: usize,
 }
 
 /// A packed panel stays in the L2 cache.
-const WIDE_CUT: Cut = Cut { depth: 512, rows: 0, packed: 0 };
+const WIDE_CUT: Cut = Cut { depth: 512, rows: usize::MAX, packed: 0 };
 
 /// A packed panel stays in the L1 cache, the left factor's block and about as much of the right factor in the L2 cache.
 const NARROW_CUT: Cut = Cut { depth: 384, rows: 3 * BLOCK, packed: 128 * 1024 };
@@ -125,8 +125,8 @@ fn packed<S: Simd, T: Real, const TRANSPOSED: bool, const TURNED: bool>(
     let depth = k.div_ceil(parts).next_multiple_of(BLOCK);
     let panel_columns = widest.max(BLOCK);
     let panels = (cut.packed / (depth * panel_columns)).clamp(1, n.div_ceil(panel_columns));
-    let copies = cut.rows > 0 && panels >= PASSES && n.is_multiple_of(panel_columns);
-    let rows = if copies { cut.rows.min(m) } else { m };
+    let copies = panels >= PASSES && n.is_multiple_of(panel_columns);
+    let rows = cut.rows.min(m);
     // Panels do not lie a power of two apart, where their rows would push each other out of the cache.
     let panel_stride = depth * panel_columns + BLOCK;
     let copied = if copies { rows.next_multiple_of(TILE_ROWS) * depth } else { 0 };
@@ -331,8 +331,10 @@ impl<T: Real, const TRANSPOSED: bool, const MOST: usize, const VECTORS: usize> P
         }
         let width = VECTORS * V::<S, T>::LANES;
         // The next tile's results: where they come from afar, the first product would wait for them.
-        for r in ROWS..2 * ROWS {
-            prefetch(self.c.data, (i + r) * self.c.stride);
+        if width * size_of::<T>() <= LINE {
+            for r in ROWS..2 * ROWS {
+                prefetch(self.c.data, (i + r) * self.c.stride);
+            }
         }
         let mut sums = [[V::<S, T>::zero(simd); VECTORS]; ROWS];
         if self.write == Write::Add {
