@@ -67,6 +67,8 @@ pub(crate) fn interleave<S: Simd, T: Real>(_: S, rows: &[&[T]; 8], step: usize, 
         }
         return avx2::interleave(simd, &single, step, pulp::bytemuck::cast_slice_mut(to));
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (rows, step, to);
     0
 }
 

@@ -419,8 +419,10 @@ impl<T: Real, const TRANSPOSED: bool, const MOST: usize, const VECTORS: usize> P
             for r in ROWS..2 * ROWS {
                 prefetch(data, (i + r) * stride + block * BLOCK);
             }
-            for (p, right) in right.iter().enumerate() {
-                step(simd, &std::array::from_fn(|r| left[r][p]), right, sums);
+            for (p, right) in right.as_chunks::<UNROLLED>().0.iter().enumerate() {
+                for (q, right) in right.iter().enumerate() {
+                    step(simd, &std::array::from_fn(|r| left[r][UNROLLED * p + q]), right, sums);
+                }
             }
         }
         let rest = whole * BLOCK;
