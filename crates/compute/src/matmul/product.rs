@@ -124,9 +124,9 @@ fn packed<S: Simd, T: Real, const TRANSPOSED: bool, const TURNED: bool>(
     let parts = k.div_ceil(cut.depth + cut.depth / 4).max(1);
     let depth = k.div_ceil(parts).next_multiple_of(BLOCK);
     let panel_columns = widest.max(BLOCK);
-    let panels = (cut.packed / (depth * panel_columns)).clamp(1, n.div_ceil(panel_columns));
+    let panels = (cut.packed / (depth * panel_columns)).min(n.div_ceil(panel_columns)).max(1);
     let copies = panels >= PASSES && n.is_multiple_of(panel_columns);
-    let rows = cut.rows.min(m);
+    let rows = cut.rows.min(m).max(1);
     // Panels do not lie a power of two apart, where their rows would push each other out of the cache.
     let panel_stride = depth * panel_columns + BLOCK;
     let copied = if copies { rows.next_multiple_of(TILE_ROWS) * depth } else { 0 };
