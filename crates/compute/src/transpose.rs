@@ -152,20 +152,14 @@ mod avx2 {
     pub(super) fn interleave(simd: V3, rows: &[&[f32]; LANES], step: usize, to: &mut [f32]) -> usize {
         let fits = (to.len() + step).saturating_sub(LANES) / step;
         let squares = rows[0].len().min(fits) / LANES;
-        let rows: [&[f32x8]; LANES] = [
-            V3::as_simd_f32s(rows[0]).0,
-            V3::as_simd_f32s(rows[1]).0,
-            V3::as_simd_f32s(rows[2]).0,
-            V3::as_simd_f32s(rows[3]).0,
-            V3::as_simd_f32s(rows[4]).0,
-            V3::as_simd_f32s(rows[5]).0,
-            V3::as_simd_f32s(rows[6]).0,
-            V3::as_simd_f32s(rows[7]).0,
-        ];
+        let mut lines: [&[f32x8]; LANES] = [&[]; LANES];
+        for (line, row) in lines.iter_mut().zip(rows) {
+            *line = V3::as_simd_f32s(row).0;
+        }
         for square in 0..squares {
             let mut from: [f32x8; LANES] = cast([0f32; LANES * LANES]);
-            for (from, row) in from.iter_mut().zip(&rows) {
-                *from = row[square];
+            for (from, line) in from.iter_mut().zip(&lines) {
+                *from = line[square];
             }
             // In order: each leaves behind it what the next overwrites.
             for (p, from) in turned(simd, from).into_iter().enumerate() {

@@ -140,15 +140,11 @@ fn packed<S: Simd, T: Real, const TRANSPOSED: bool, const TURNED: bool>(
         for p in (0..k).step_by(depth) {
             let k = depth.min(k - p);
             let write = if p > 0 { Write::Add } else { write };
+            let (down, along) = if TURNED { (j, p) } else { (p, j) };
+            let b = Matrix { data: &b.data[down * b.stride + along..], stride: b.stride };
             if TURNED {
-                let b = Matrix { data: &b.data[j * b.stride + p..], stride: b.stride };
-                for (j, to) in (0..n).step_by(panel_columns).zip(to.chunks_mut(panel_stride)) {
-                    let width = panel_columns.min(n - j);
-                    let rows = Matrix { data: &b.data[j * b.stride..], stride: b.stride };
-                    transpose(simd, (width, k), rows, MatrixMut { data: to, stride: width });
-                }
+                pack_turned(simd, (k, n, panel_columns), b, to, panel_stride);
             } else {
-                let b = Matrix { data: &b.data[p * b.stride + j..], stride: b.stride };
                 pack(simd, (k, n, panel_columns), b, to, panel_stride);
             }
             for i in (0..m).step_by(rows) {
@@ -213,24 +209,34 @@ fn pack<S: Simd, T: Real>(
     }
 }
 
-/// Copies `[k, m]` into tiles `[k, TILE_ROWS]`; what fills up the last tile is not read.
+/// [`pack`], where `b` is stored as `[n, k]`.
 #[inline(always)]
-fn copy_tiles<T: Real>((m, k): (usize, usize), a: Matrix<'_, T>, to: &mut [T]) {
-    for p in 0..k {
-        copy_step(&a.data[p * a.stride..][..m], (p, k), to);
+fn pack_turned<S: Simd, T: Real>(
+    simd: S,
+    (k, n, columns): (usize, usize, usize),
+    b: Matrix<'_, T>,
+    to: &mut [T],
+    panel_stride: usize,
+) {
+    for (first, panel) in (0..n).step_by(columns).zip(to.chunks_mut(panel_stride)) {
+        let width = columns.min(n - first);
+        let rows = Matrix { data: &b.data[first * b.stride..], stride: b.stride };
+        transpose(simd, (width, k), rows, MatrixMut { data: panel, stride: width });
     }
 }
 
-/// Copies step `p` of `k`, a number for each row, into tiles `[k, TILE_ROWS]`.
+/// Copies `[k, m]` into tiles `[k, TILE_ROWS]`; what fills up the last tile is not read.
 #[inline(always)]
-fn copy_step<T: Real>(from: &[T], (p, k): (usize, usize), to: &mut [T]) {
-    let (whole, rest) = from.as_chunks::<TILE_ROWS>();
+fn copy_tiles<T: Real>((m, k): (usize, usize), a: Matrix<'_, T>, to: &mut [T]) {
     let steps = to.as_chunks_mut::<TILE_ROWS>().0;
-    for (from, to) in whole.iter().zip(steps.iter_mut().skip(p).step_by(k)) {
-        *to = *from;
-    }
-    if !rest.is_empty() {
-        steps[whole.len() * k + p][..rest.len()].copy_from_slice(rest);
+    for p in 0..k {
+        let (whole, rest) = a.data[p * a.stride..][..m].as_chunks::<TILE_ROWS>();
+        for (from, to) in whole.iter().zip(steps.iter_mut().skip(p).step_by(k)) {
+            *to = *from;
+        }
+        if !rest.is_empty() {
+            steps[whole.len() * k + p][..rest.len()].copy_from_slice(rest);
+        }
     }
 }
 
