@@ -5,7 +5,7 @@
 
 use crate::Config;
 use saltus_compute::{PAGE, Pages, SECOND_POOL, value_stride};
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 /// The pages of all layers, of which each sequence has its own.
 pub struct Cache {
@@ -191,42 +191,90 @@ impl Cache {
         Pages { k: [k, base_k], v: [v, base_v] }
     }
 
-    /// Writes the last positions of `sequence` in `layer`: `k` and `v` are `[kv_heads * head_dim, columns]`, and the
-    /// positions are the columns from `column` on, `count` of them.
-    pub(crate) fn write(
-        &mut self,
-        layer: usize,
-        sequence: &Sequence,
-        (column, count): (usize, usize),
-        k: &[f32],
-        v: &[f32],
-    ) {
-        if let Some(copy) = sequence.copy {
-            self.copy(layer, copy);
-        }
-        let (head_dim, channels) = (self.head_dim, self.kv_heads * self.head_dim);
-        let (columns, width) = (k.len() / channels, value_stride(head_dim));
-        let (pool_k, pool_v) = &mut self.layers[layer];
-        let mut done = 0;
-        while done < count {
-            let position = sequence.length - count + done;
-            let (page, slot) = (sequence.pages[position / PAGE] as usize, position % PAGE);
-            let run = (PAGE - slot).min(count - done);
-            let page_k = &mut pool_k[page * channels * PAGE..][..channels * PAGE];
-            for (to, from) in page_k.chunks_exact_mut(PAGE).zip(k.chunks_exact(columns)) {
-                to[slot..slot + run].copy_from_slice(&from[column + done..][..run]);
+    /// Writes the last positions of each sequence in `layer`: `k` and `v` are `[kv_heads * head_dim, columns]`, and the
+    /// positions are as many as the columns beside the sequence.
+    pub(crate) fn write(&mut self, layer: usize, parts: &[(&Sequence, Range<usize>)], k: &[f32], v: &[f32]) {
+        let written = Written { kv_heads: self.kv_heads, head_dim: self.head_dim, k, v };
+        // What is copied may be written by a part before.
+        if parts.iter().any(|(sequence, _)| sequence.copy.is_some()) {
+            for (sequence, columns) in parts {
+                if let Some(copy) = sequence.copy {
+                    self.copy(layer, copy);
+                }
+                let (pool_k, pool_v) = &mut self.layers[layer];
+                written.runs((pool_k, pool_v), 0, &runs(sequence, columns.clone()).collect::<Vec<_>>());
             }
-            let page_v = &mut pool_v[page * self.kv_heads * PAGE * width..][..self.kv_heads * PAGE * width];
-            for (to, from) in page_v.chunks_exact_mut(PAGE * width).zip(v.chunks_exact(head_dim * columns)) {
-                for (c, from) in from.chunks_exact(columns).enumerate() {
-                    for (to, from) in
-                        to[slot * width + c..].iter_mut().step_by(width).zip(&from[column + done..][..run])
-                    {
-                        *to = *from;
-                    }
+            return;
+        }
+        let mut all: Vec<Run> = parts.iter().flat_map(|(sequence, columns)| runs(sequence, columns.clone())).collect();
+        all.sort_unstable_by_key(|run| run.page);
+        let (pool_k, pool_v) = &mut self.layers[layer];
+        written.runs((pool_k, pool_v), 0, &all);
+    }
+}
+
+/// Columns that go to one page.
+struct Run {
+    page: usize,
+    /// The first position in the page.
+    slot: usize,
+    columns: Range<usize>,
+}
+
+/// Where the last positions of a sequence, which are some columns, lie.
+fn runs(sequence: &Sequence, columns: Range<usize>) -> impl Iterator<Item = Run> {
+    let (from, end) = (sequence.length - columns.len(), sequence.length);
+    (from / PAGE..end.div_ceil(PAGE)).map(move |number| {
+        let positions = from.max(number * PAGE)..end.min((number + 1) * PAGE);
+        let page = sequence.pages[number] as usize;
+        let first = columns.start + positions.start - from;
+        Run { page, slot: positions.start % PAGE, columns: first..first + positions.len() }
+    })
+}
+
+/// At most so many runs are written by one thread.
+const RUNS: usize = 8;
+
+/// Keys and values to be written, `[kv_heads * head_dim, columns]`.
+struct Written<'a> {
+    kv_heads: usize,
+    head_dim: usize,
+    k: &'a [f32],
+    v: &'a [f32],
+}
+
+impl Written<'_> {
+    /// Writes runs of different pages, the lower numbers first, to the pools from page `first` on: every line of a page
+    /// comes from memory, which two threads wait for half as long.
+    fn runs(&self, (k, v): (&mut [f32], &mut [f32]), first: usize, runs: &[Run]) {
+        let channels = self.kv_heads * self.head_dim;
+        let (size_k, size_v) = (channels * PAGE, self.kv_heads * PAGE * value_stride(self.head_dim));
+        if runs.len() <= RUNS {
+            for run in runs {
+                let page = run.page - first;
+                self.run(&mut k[page * size_k..][..size_k], &mut v[page * size_v..][..size_v], run);
+            }
+            return;
+        }
+        let (left, right) = runs.split_at(runs.len() / 2);
+        let middle = right[0].page;
+        let (left_k, right_k) = k.split_at_mut((middle - first) * size_k);
+        let (left_v, right_v) = v.split_at_mut((middle - first) * size_v);
+        rayon::join(|| self.runs((left_k, left_v), first, left), || self.runs((right_k, right_v), middle, right));
+    }
+
+    fn run(&self, page_k: &mut [f32], page_v: &mut [f32], Run { page: _, slot, columns }: &Run) {
+        let (slot, width) = (*slot, value_stride(self.head_dim));
+        let all = self.k.len() / (self.kv_heads * self.head_dim);
+        for (to, from) in page_k.chunks_exact_mut(PAGE).zip(self.k.chunks_exact(all)) {
+            to[slot..slot + columns.len()].copy_from_slice(&from[columns.clone()]);
+        }
+        for (to, from) in page_v.chunks_exact_mut(PAGE * width).zip(self.v.chunks_exact(self.head_dim * all)) {
+            for (c, from) in from.chunks_exact(all).enumerate() {
+                for (to, from) in to[slot * width + c..].iter_mut().step_by(width).zip(&from[columns.clone()]) {
+                    *to = *from;
                 }
             }
-            done += run;
         }
     }
 }
@@ -249,6 +297,37 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        /// What many sequences write at once lies where each would have written it alone.
+        #[test]
+        fn writing_at_once_is_writing_one_by_one(
+            counts in proptest::collection::vec(1usize..40, 1..30), before in 0usize..20,
+        ) {
+            let config = small(false);
+            let (mut together, mut alone) = (Cache::new(&config, 200), Cache::new(&config, 200));
+            let mut sequences = Vec::new();
+            let mut columns = 0;
+            for count in counts {
+                let (mut sequence, mut same) = (together.begin(), alone.begin());
+                together.extend(&mut sequence, before + count);
+                alone.extend(&mut same, before + count);
+                prop_assert_eq!(&sequence.pages, &same.pages);
+                sequences.push((sequence, columns..columns + count));
+                columns += count;
+            }
+            let numbers = |first: usize| -> Vec<f32> {
+                (0..config.kv_heads * config.head_dim * columns).map(|i| (first + i) as f32).collect()
+            };
+            let (k, v) = (numbers(1), numbers(1 << 20));
+            let parts: Vec<_> = sequences.iter().map(|(sequence, columns)| (sequence, columns.clone())).collect();
+            together.write(1, &parts, &k, &v);
+            for part in parts {
+                alone.write(1, &[part], &k, &v);
+            }
+            prop_assert!(together.layers == alone.layers);
+            let written = |pool: &[f32]| pool.iter().filter(|x| **x != 0.0).count();
+            prop_assert_eq!((written(&alone.layers[1].0), written(&alone.layers[1].1)), (k.len(), v.len()));
+        }
+
         /// Whatever is forked, extended, truncated and ended: pages are counted right, and none is lost.
         #[test]
         fn pages_are_counted(steps in proptest::collection::vec((0usize..4, 0usize..8, 0usize..40), 1..60)) {

@@ -4,7 +4,10 @@ use crate::{Cache, Chunk, Model, NoTaps, Sequence};
 use rand::RngExt;
 use saltus_lm::{End, GenerateRequest, Generation, Sampling, TokenId, Tokenizer};
 use saltus_random::Key;
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 /// Requests answered side by side.
 const SIDE_BY_SIDE: usize = 64;
@@ -36,6 +39,36 @@ impl Reader<'_> {
         let context = &self.request.context;
         if self.read < context.len() { &context[self.read..] } else { &self.tokens[self.read - context.len()..] }
     }
+}
+
+/// Threads of the pool that wait awake.
+const MOST_AWAKE: usize = 16;
+
+/// Runs `work` on the pool, whose other threads wait awake for their shares of it: between the products of a token they
+/// would fall asleep, and waking takes about as long as a share. Other programs go first.
+pub(crate) fn awake<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    struct Done<'a>(&'a AtomicBool);
+    impl Drop for Done<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let done = AtomicBool::new(false);
+    let wait = || {
+        while !done.load(Ordering::Relaxed) {
+            if rayon::yield_now() != Some(rayon::Yield::Executed) {
+                std::thread::yield_now();
+            }
+        }
+    };
+    rayon::scope(|scope| {
+        // Also if the work panics, nobody waits any longer.
+        let _done = Done(&done);
+        for _ in 1..rayon::current_num_threads().min(MOST_AWAKE) {
+            scope.spawn(|_| wait());
+        }
+        work()
+    })
 }
 
 /// Answers in the order of the requests, or none if logits are no numbers; each request fits the context. `memory`: bytes for keys and values, if it suffices
@@ -292,6 +325,14 @@ mod tests {
         let squares = [0.25, 0.09, 0.0225, 0.0025].map(|p| p / 0.365);
         check(shares(0.5, 0, 1.0), squares);
         assert_eq!(shares(0.01, 0, 1.0), shares(1.0, 1, 1.0));
+    }
+
+    #[test]
+    fn nobody_waits_for_work_that_panics() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        let ended = pool.install(|| std::panic::catch_unwind(|| awake(|| assert_eq!(1 + 1, 3))));
+        assert!(ended.is_err());
+        assert_eq!(pool.install(|| awake(|| rayon::join(|| 1, || 2))), (1, 2));
     }
 
     proptest! {

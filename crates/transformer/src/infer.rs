@@ -274,9 +274,8 @@ impl Pass<'_, '_> {
         self.clip(&mut kv);
         let (k, v) = kv.split_at_mut(kv_heads * head_dim * self.all.count);
         self.turn(k, weights.qk_gains.as_ref().map(|gains| &gains.1[..]), windowed, false);
-        for (chunk, span) in self.chunks.iter().zip(&self.all.spans) {
-            self.cache.write(number, chunk.sequence, (span.start, span.len()), k, v);
-        }
+        let parts = self.chunks.iter().zip(&self.all.spans).map(|(chunk, span)| (&*chunk.sequence, span.clone()));
+        self.cache.write(number, &parts.collect::<Vec<_>>(), k, v);
         self.give(kv);
         if columns.0 == 0 {
             return q;
@@ -447,7 +446,7 @@ fn add(x: &mut [f32], y: &[f32]) {
 }
 
 /// Numbers activated by one thread at a time.
-const ACTIVATED: usize = 1 << 15;
+const ACTIVATED: usize = 1 << 16;
 
 /// The nonlinearity of the MLP, shared between the threads where that pays.
 fn activate_all(mlp: Mlp, before: &[f32], hidden: &mut [f32]) {

@@ -2,7 +2,7 @@
 
 use crate::{
     Cache, Chunk, Hidden, Model, NoTaps, Weights,
-    generate::generate,
+    generate::{awake, generate},
     score::{Asked, Limits, score},
 };
 use rayon::prelude::*;
@@ -205,7 +205,9 @@ impl LanguageModel for LocalModel {
             let context = self.fit(&request.context, request.max_tokens)?.to_vec();
             fitting.push(GenerateRequest { context, ..request.clone() });
         }
-        rayon::scope(|_| generate(&self.model, &*self.tokenizer, &fitting, CACHE)).ok_or_else(|| self.unsound())
+        let answer = || generate(&self.model, &*self.tokenizer, &fitting, CACHE);
+        let answers = if self.model.shares() { awake(answer) } else { rayon::scope(|_| answer()) };
+        answers.ok_or_else(|| self.unsound())
     }
 }
 

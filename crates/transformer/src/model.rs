@@ -9,8 +9,8 @@ use bytes::Bytes;
 use rayon::prelude::*;
 use saltus_checkpoint::Checkpoint;
 use saltus_compute::{
-    Format, Linear, MapInput, Parts, PartsShare, StoredRows, Write, add_bias, expand, layer_norm, linear_stored,
-    rms_norm, stored_row,
+    Format, Linear, MapInput, NARROW, Parts, PartsShare, StoredRows, Write, add_bias, expand, layer_norm,
+    linear_stored, rms_norm, stored_row,
 };
 use std::{
     ops::Range,
@@ -142,6 +142,11 @@ impl Model {
     /// Its description.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Whether threads share the products of a single token.
+    pub(crate) fn shares(&self) -> bool {
+        self.layers.iter().any(|layer| worth_sharing(layer.gate_up.matrix.rows() * layer.gate_up.matrix.inputs(), 1))
     }
 
     /// Bytes of all weights as stored.
@@ -278,6 +283,10 @@ impl Loader<'_> {
 /// Products of fewer multiplications than this are not shared between threads.
 const WORTH_SHARING: usize = 1 << 21;
 
+fn worth_sharing(numbers: usize, columns: usize) -> bool {
+    numbers * columns.clamp(8, 16) >= WORTH_SHARING
+}
+
 impl Matrix {
     fn bytes(&self) -> usize {
         self.pieces.iter().map(|piece| piece.bytes.len()).sum()
@@ -338,10 +347,12 @@ fn apply_matrices(maps: &mut [(&Affine, &mut [f32])], (columns, used): (usize, u
     let outputs: usize = maps.iter().map(|(_, y)| y.len() / columns).sum();
     let inputs = x.len() / columns;
     let threads = rayon::current_num_threads();
-    let alone = threads == 1 || outputs * inputs * used.clamp(8, 16) < WORTH_SHARING;
+    let alone = threads == 1 || !worth_sharing(outputs * inputs, used);
     // A few shares for each thread, so that none waits long for the last; whole tiles, of the tile unit or of registers.
+    // Few columns are not packed for each share: there may be more.
     let whole = if parts.is_some() { 32 } else { 48 };
-    let rows = if alone { outputs } else { outputs.div_ceil(3 * threads).next_multiple_of(whole) };
+    let each = if columns > NARROW { 3 } else { 8 };
+    let rows = if alone { outputs } else { outputs.div_ceil(each * threads).next_multiple_of(whole) };
     let mut shares = Vec::new();
     for (map, y) in maps.iter_mut() {
         let mut rest = &mut **y;

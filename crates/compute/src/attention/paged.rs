@@ -108,6 +108,15 @@ vectorized! {
     }
 }
 
+/// Copies as many queries as there are, often one, for which a call would take longer than the copy.
+#[inline(always)]
+fn copy<T: Real>(from: &[T], to: &mut [T]) {
+    match (from, to) {
+        ([from], [to]) => *to = *from,
+        (from, to) => to.copy_from_slice(from),
+    }
+}
+
 struct Work<'a, T> {
     by: Weighing<'a, T>,
     pages: Pages<'a, T>,
@@ -177,7 +186,7 @@ impl<T: Real> Work<'_, T> {
         let head_dim = self.by.heads.head_dim;
         for c in 0..group * head_dim {
             let from = &self.q[self.place(first * head_dim + c, &queries)];
-            self.asked[c * BLOCK..][..queries.len()].copy_from_slice(from);
+            copy(from, &mut self.asked[c * BLOCK..][..queries.len()]);
         }
     }
 
@@ -187,7 +196,7 @@ impl<T: Real> Work<'_, T> {
         let head_dim = self.by.heads.head_dim;
         for c in 0..group * head_dim {
             let to = self.place(first * head_dim + c, &queries);
-            self.out[to].copy_from_slice(&self.mixed[c * BLOCK..][..queries.len()]);
+            copy(&self.mixed[c * BLOCK..][..queries.len()], &mut self.out[to]);
         }
     }
 
