@@ -6,14 +6,14 @@
 
 use crate::{
     BLOCK, Linear, Write,
-    matmul::{NARROW, linear_exact},
+    matmul::{NARROW, linear_exact, prefetch},
     tiles::{self, Parts},
 };
 
 mod blocks;
 mod dots;
 
-use dots::dots;
+use dots::Dots;
 
 /// How the numbers of a stored tensor are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -99,6 +99,9 @@ impl pulp::WithSimd for Expand<'_> {
 /// Numbers expanded at a time: what stays in the L2 cache beside the activations.
 const TILE: usize = 48 * 1024;
 
+/// Numbers expanded at a time for few columns: what lies in the L1 cache.
+const NEAR: usize = 4096;
+
 /// At most so many columns are multiplied as single vectors; more fill the registers of [`linear_exact`].
 const FEW: usize = 4;
 
@@ -151,15 +154,20 @@ fn few(shape: Linear, weight: StoredRows<'_>, used: usize, x: &[f32], y: &mut [f
         }
     }
     let row_bytes = weight.format.bytes(inputs);
-    let mut sums = [0.0; FEW];
-    for (bytes, y) in weight.bytes.chunks_exact(row_bytes).zip(y.chunks_exact_mut(positions)) {
-        dots(weight.format, bytes, &columns, &mut sums[..used]);
-        for (y, sum) in y.iter_mut().zip(&sums[..used]) {
-            match write {
-                Write::Set => *y = *sum,
-                Write::Add => *y += *sum,
+    let rows = (NEAR / inputs).max(1);
+    let mut tile = Vec::new();
+    for (number, (bytes, y)) in weight.bytes.chunks(rows * row_bytes).zip(y.chunks_mut(rows * positions)).enumerate() {
+        let stored = StoredRows { format: weight.format, bytes };
+        let values = stored.numbers().unwrap_or_else(|| {
+            tile.resize(y.len() / positions * inputs, 0.0);
+            expand(weight.format, bytes, &mut tile);
+            // The next rows are on their way from memory during the products of these.
+            for at in (0..bytes.len()).step_by(64) {
+                prefetch(weight.bytes, (number + 1) * rows * row_bytes + at);
             }
-        }
+            &tile
+        });
+        pulp::Arch::new().dispatch(Dots { rows: values, columns: &columns, count: used, y, positions, write });
     }
 }
 
