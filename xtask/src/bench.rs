@@ -47,6 +47,7 @@ pub(crate) fn train(json: bool) -> Result {
             "share_of_peak": hundredths(rounds.median(|round| number(&round.own, "share_of_peak"))?),
             "fma_peak_gflops_measured": rounds.median(|round| number(&round.own, "fma_peak_gflops_measured"))?.round(),
             "threads": threads,
+            "cpu": cpu(),
             "rounds": ROUNDS,
             "torch": rounds.last().peer["torch"],
         });
@@ -96,6 +97,7 @@ pub(crate) fn models() -> Result {
             "saltus_resident_mb": (number(&rounds.last().own, "resident")? / 1e6).round(),
             "peer": rounds.last().peer["peer"],
             "threads": threads,
+            "cpu": cpu(),
             "rounds": ROUNDS,
         });
         println!("{line}");
@@ -157,6 +159,19 @@ fn measure(command: &mut Command) -> Result<Value> {
 /// A number that a run reported.
 fn number(reported: &Value, name: &str) -> Result<f64> {
     reported[name].as_f64().ok_or_else(|| format!("no {name} in {reported}"))
+}
+
+/// The CPU, with what it has of the units that results depend on.
+pub(crate) fn cpu() -> String {
+    const UNITS: [(&str, &str); 3] = [("avx2", "AVX2"), ("avx512f", "AVX-512"), ("amx_bf16", "AMX")];
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = |name: &str| {
+        let found = info.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| key.trim() == name);
+        found.map_or("", |(_, value)| value.trim())
+    };
+    let flags: Vec<&str> = line("flags").split(' ').collect();
+    let units = UNITS.iter().filter(|(flag, _)| flags.contains(flag)).map(|(_, unit)| *unit);
+    std::iter::once(line("model name")).chain(units).collect::<Vec<_>>().join(", ")
 }
 
 /// Another busy process makes PyTorch's threads wait for each other and so flatters Saltus: say it.

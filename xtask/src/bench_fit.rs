@@ -1,7 +1,7 @@
 //! `cargo xtask bench fit`: refits of Chinchilla's law beside SciPy, in turn.
 
 use crate::{
-    python,
+    bench, python,
     shell::{self, Result},
 };
 use serde_json::{Value, json};
@@ -44,6 +44,7 @@ pub(crate) fn fit() -> Result {
             "{}",
             json!({
                 "round": round + 1,
+                "cpu": bench::cpu(),
                 "ms_per_refit": {
                     "saltus": 1e3 * all, "saltus, one thread": 1e3 * one,
                     "scipy, numerical gradient": 1e3 * theirs("numerical"), "scipy, analytic gradient": 1e3 * theirs("analytic"),

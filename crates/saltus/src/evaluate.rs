@@ -20,6 +20,7 @@ use std::{
     path::PathBuf,
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
+    thread::Thread,
     time::Instant,
 };
 
@@ -200,6 +201,14 @@ fn ask(
     store: &Store,
     quiet: bool,
 ) -> Result<Cost> {
+    /// Ends the drawer, also where asking panics: the scope would wait for it for ever.
+    struct Ends<'a>(&'a AtomicBool, Thread);
+    impl Drop for Ends<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+            self.1.unpark();
+        }
+    }
     let parts = || planned.iter().flat_map(|cell| &cell.missing);
     let progress = Asking::new(model, &key.name, parts().map(|part| part.bytes).sum(), quiet);
     let (mut cost, mut bytes) = (Cost::default(), parts().map(|part| part.bytes));
@@ -211,7 +220,8 @@ fn ask(
                 progress.draw();
             }
         });
-        let done = asked.run(model, key, planned, store, &mut |event| {
+        let _ends = Ends(&over, drawer.thread().clone());
+        asked.run(model, key, planned, store, &mut |event| {
             let of_part = match event {
                 Event::Begins { cost: of_part, .. } => {
                     cost += of_part;
@@ -220,10 +230,7 @@ fn ask(
                 Event::Done { .. } => 0,
             };
             progress.tell(event, of_part);
-        });
-        over.store(true, Ordering::Relaxed);
-        drawer.thread().unpark();
-        done
+        })
     });
     progress.finish();
     asked.map_err(|e| miette!("{e}"))?;

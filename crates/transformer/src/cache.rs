@@ -201,15 +201,12 @@ impl Cache {
                 if let Some(copy) = sequence.copy {
                     self.copy(layer, copy);
                 }
-                let (pool_k, pool_v) = &mut self.layers[layer];
-                written.runs((pool_k, pool_v), 0, &runs(sequence, columns.clone()).collect::<Vec<_>>());
+                written.to(&mut self.layers[layer], runs(sequence, columns.clone()));
             }
             return;
         }
-        let mut all: Vec<Run> = parts.iter().flat_map(|(sequence, columns)| runs(sequence, columns.clone())).collect();
-        all.sort_unstable_by_key(|run| run.page);
-        let (pool_k, pool_v) = &mut self.layers[layer];
-        written.runs((pool_k, pool_v), 0, &all);
+        let all = parts.iter().flat_map(|(sequence, columns)| runs(sequence, columns.clone()));
+        written.to(&mut self.layers[layer], all);
     }
 }
 
@@ -244,6 +241,13 @@ struct Written<'a> {
 }
 
 impl Written<'_> {
+    /// Writes runs of different pages.
+    fn to(&self, (pool_k, pool_v): &mut (Vec<f32>, Vec<f32>), runs: impl Iterator<Item = Run>) {
+        let mut runs: Vec<Run> = runs.collect();
+        runs.sort_unstable_by_key(|run| run.page);
+        self.runs((pool_k, pool_v), 0, &runs);
+    }
+
     /// Writes runs of different pages, the lower numbers first, to the pools from page `first` on: every line of a page
     /// comes from memory, which two threads wait for half as long.
     fn runs(&self, (k, v): (&mut [f32], &mut [f32]), first: usize, runs: &[Run]) {
@@ -297,35 +301,51 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// What many sequences write at once lies where each would have written it alone.
+        /// What many sequences write lies where each position belongs, be they new, or forks that copy a page first.
         #[test]
-        fn writing_at_once_is_writing_one_by_one(
-            counts in proptest::collection::vec(1usize..40, 1..30), before in 0usize..20,
+        fn what_is_written_lies_in_its_place(
+            lengths in proptest::collection::vec((0usize..50, 1usize..200), 1..20), forks in any::<bool>(),
         ) {
             let config = small(false);
-            let (mut together, mut alone) = (Cache::new(&config, 200), Cache::new(&config, 200));
-            let mut sequences = Vec::new();
-            let mut columns = 0;
-            for count in counts {
-                let (mut sequence, mut same) = (together.begin(), alone.begin());
-                together.extend(&mut sequence, before + count);
-                alone.extend(&mut same, before + count);
-                prop_assert_eq!(&sequence.pages, &same.pages);
-                sequences.push((sequence, columns..columns + count));
-                columns += count;
-            }
-            let numbers = |first: usize| -> Vec<f32> {
-                (0..config.kv_heads * config.head_dim * columns).map(|i| (first + i) as f32).collect()
+            let channels = config.kv_heads * config.head_dim;
+            // Column c of a pass that begins with number `first` holds first + c in every channel.
+            let numbers = |first: usize, columns: usize| -> Vec<f32> {
+                (0..channels * columns).map(|i| (first + i % columns) as f32).collect()
             };
-            let (k, v) = (numbers(1), numbers(1 << 20));
-            let parts: Vec<_> = sequences.iter().map(|(sequence, columns)| (sequence, columns.clone())).collect();
-            together.write(1, &parts, &k, &v);
-            for part in parts {
-                alone.write(1, &[part], &k, &v);
+            let mut cache = Cache::new(&config, 400);
+            // Pages that were used before come in another order.
+            let mut used = cache.begin();
+            cache.extend(&mut used, 399 * PAGE);
+            cache.end(used);
+            let mut base = cache.begin();
+            cache.extend(&mut base, 50);
+            let past = numbers(1, 50);
+            cache.write(1, &[(&base, 0..50)], &past, &past);
+            let (mut sequences, mut columns) = (Vec::new(), 0);
+            for (shared, more) in lengths {
+                let mut sequence = if forks { cache.fork(&base) } else { cache.begin() };
+                cache.truncate(&mut sequence, shared);
+                let shared = sequence.length();
+                prop_assert!(cache.extend(&mut sequence, more));
+                sequences.push((sequence, shared, columns..columns + more));
+                columns += more;
             }
-            prop_assert!(together.layers == alone.layers);
-            let written = |pool: &[f32]| pool.iter().filter(|x| **x != 0.0).count();
-            prop_assert_eq!((written(&alone.layers[1].0), written(&alone.layers[1].1)), (k.len(), v.len()));
+            let now = numbers(1000, columns);
+            let parts: Vec<_> = sequences.iter().map(|(sequence, _, span)| (sequence, span.clone())).collect();
+            cache.write(1, &parts, &now, &now);
+            let (k, v) = &cache.layers[1];
+            let width = value_stride(config.head_dim);
+            for (sequence, shared, span) in &sequences {
+                for position in 0..sequence.length() {
+                    let is = if position < *shared { 1 + position } else { 1000 + span.start + position - shared };
+                    let (page, slot) = (sequence.pages[position / PAGE] as usize, position % PAGE);
+                    for channel in 0..channels {
+                        let (head, c) = (channel / config.head_dim, channel % config.head_dim);
+                        let at = ((page * config.kv_heads + head) * PAGE + slot) * width + c;
+                        prop_assert_eq!((k[(page * channels + channel) * PAGE + slot], v[at]), (is as f32, is as f32));
+                    }
+                }
+            }
         }
 
         /// Whatever is forked, extended, truncated and ended: pages are counted right, and none is lost.
