@@ -29,7 +29,8 @@ cargo xtask COMMAND
   check [--fix]              format, lints, docs, architecture, size limits, dependencies
   bench train [--json]       training speed beside PyTorch eager on the shapes xs, s, m
   bench models               loading, scoring and generating beside transformers and llama.cpp (JSON)
-  bench eval [QUESTIONS]     benchmark tasks beside lm-evaluation-harness (JSON; 16 questions take a quarter of an hour)
+  bench eval [QUESTIONS]     benchmark tasks beside lm-evaluation-harness (JSON; 16 questions, one round: a quarter of an
+                             hour; of a number that is given, three rounds)
   bench fit                  refits of Chinchilla's law beside SciPy (JSON)
   calibrate [PART...] [--ladders N]
                              how often verdicts, forecasts and intervals are right, from N (100) simulations of each

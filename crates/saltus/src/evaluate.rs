@@ -16,13 +16,7 @@ use saltus_record::ModelKey;
 use saltus_task::ShotMode;
 use saltus_transformer::LocalModel;
 use serde::Serialize;
-use std::{
-    path::PathBuf,
-    process::ExitCode,
-    sync::atomic::{AtomicBool, Ordering},
-    thread::Thread,
-    time::Instant,
-};
+use std::{path::PathBuf, process::ExitCode, sync::mpsc, time::Instant};
 
 /// What `saltus eval --json` prints.
 #[derive(Serialize)]
@@ -201,26 +195,19 @@ fn ask(
     store: &Store,
     quiet: bool,
 ) -> Result<Cost> {
-    /// Ends the drawer, also where asking panics: the scope would wait for it for ever.
-    struct Ends<'a>(&'a AtomicBool, Thread);
-    impl Drop for Ends<'_> {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
-            self.1.unpark();
-        }
-    }
     let parts = || planned.iter().flat_map(|cell| &cell.missing);
     let progress = Asking::new(model, &key.name, parts().map(|part| part.bytes).sum(), quiet);
     let (mut cost, mut bytes) = (Cost::default(), parts().map(|part| part.bytes));
-    let over = AtomicBool::new(false);
+    let (over, ended) = mpsc::channel::<()>();
     let asked: Result<(), Error> = std::thread::scope(|scope| {
-        let drawer = scope.spawn(|| {
-            while !over.load(Ordering::Relaxed) {
-                std::thread::park_timeout(EVERY);
+        // Ends with this closure, also where asking panics.
+        let _over = over;
+        let progress = &progress;
+        scope.spawn(move || {
+            while ended.recv_timeout(EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
                 progress.draw();
             }
         });
-        let _ends = Ends(&over, drawer.thread().clone());
         asked.run(model, key, planned, store, &mut |event| {
             let of_part = match event {
                 Event::Begins { cost: of_part, .. } => {

@@ -195,18 +195,16 @@ impl Cache {
     /// positions are as many as the columns beside the sequence.
     pub(crate) fn write(&mut self, layer: usize, parts: &[(&Sequence, Range<usize>)], k: &[f32], v: &[f32]) {
         let written = Written { kv_heads: self.kv_heads, head_dim: self.head_dim, k, v };
-        // What is copied may be written by a part before.
-        if parts.iter().any(|(sequence, _)| sequence.copy.is_some()) {
-            for (sequence, columns) in parts {
-                if let Some(copy) = sequence.copy {
-                    self.copy(layer, copy);
-                }
-                written.to(&mut self.layers[layer], runs(sequence, columns.clone()));
+        let mut waiting = Vec::new();
+        for (sequence, columns) in parts {
+            if let Some(copy) = sequence.copy {
+                // What is copied may be written by a part before.
+                written.to(&mut self.layers[layer], std::mem::take(&mut waiting));
+                self.copy(layer, copy);
             }
-            return;
+            waiting.extend(runs(sequence, columns.clone()));
         }
-        let all = parts.iter().flat_map(|(sequence, columns)| runs(sequence, columns.clone()));
-        written.to(&mut self.layers[layer], all);
+        written.to(&mut self.layers[layer], waiting);
     }
 }
 
@@ -242,8 +240,7 @@ struct Written<'a> {
 
 impl Written<'_> {
     /// Writes runs of different pages.
-    fn to(&self, (pool_k, pool_v): &mut (Vec<f32>, Vec<f32>), runs: impl Iterator<Item = Run>) {
-        let mut runs: Vec<Run> = runs.collect();
+    fn to(&self, (pool_k, pool_v): &mut (Vec<f32>, Vec<f32>), mut runs: Vec<Run>) {
         runs.sort_unstable_by_key(|run| run.page);
         self.runs((pool_k, pool_v), 0, &runs);
     }
